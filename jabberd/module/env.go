@@ -1,0 +1,83 @@
+package module
+
+import (
+	"context"
+	"log/slog"
+	"net"
+
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+// Env is what a section lends to a handler in it. Its methods may be called
+// from many goroutines; those with effects (all but Section, Kinds, Place, Log
+// and Attach) only once Start or Run was called.
+type Env interface {
+	Section() string      // the section's id
+	Kinds() []packet.Kind // one, or Normal and Session in a service section
+	Place() string        // file:line of the block, for messages
+	Log() *slog.Logger    // entries go to the log branch, with kind, section and module
+
+	// Deliver puts a copy of *p into the tree. With the ctx of Handle it
+	// enters when Handle returns. Elsewhere the section is p's source: Deliver
+	// waits while too many of its packets are under way, and an error means
+	// that ctx or the server ended before p entered. What happens to p then
+	// comes back as a packet to its sender, not as an error.
+	Deliver(ctx context.Context, p *packet.Packet) error
+
+	// Ask puts a question (kind XDB) to the tree and waits for its answer. It
+	// leaves at once, also within Handle. The answer is the caller's. An error
+	// answer is returned as *packet.Reject; nobody to answer is item-not-found's
+	// opposite, service-unavailable.
+	Ask(ctx context.Context, question *packet.Packet) (*packet.Packet, error)
+
+	// Answer gives the answer to question, which the handler then claims. It
+	// is called within Handle with its ctx; a copy of *answer goes back.
+	Answer(ctx context.Context, question, answer *packet.Packet) error
+
+	// Source returns a source of packets with outcomes of its own.
+	Source(SourceConfig) Source
+
+	// Attach makes the section a branch of host, an exact name, "*.suffix" or
+	// "*". In New it belongs to the configuration; later it returns when the
+	// whole server knows, and refuses a host that an exclusive owner has.
+	Attach(host string) error
+	// Detach undoes an Attach that was made while running.
+	Detach(host string) error
+
+	// Listen binds a listener, or takes over the one that an earlier
+	// handler of the same place held. It accepts once the whole server is up.
+	// Network is tcp or unix.
+	Listen(ctx context.Context, network, address string) (net.Listener, error)
+
+	// Hosts lists the hosts that the section is attached to now.
+	Hosts() []string
+
+	// Path makes a relative path one below the server's data folder.
+	Path(name string) string
+}
+
+// A SourceConfig says how a source is told of its packets.
+type SourceConfig struct {
+	Window int // packets under way at once; 0 is 64
+
+	// Own says that packets are handled on the goroutine that delivers them
+	// as far as they can be. It saves a wake-up for a source whose packets are
+	// one order key, such as a client's connection. A source with many keys
+	// leaves it out, so that a waiting key holds up only itself.
+	Own bool
+
+	// Settled is told how packets ended, in any order. It must not wait. The
+	// slice is valid until it returns. It may be nil.
+	Settled func([]packet.Outcome)
+}
+
+// A Source is where packets enter the tree: a socket, a timer, a program. It
+// holds a credit for each packet until its outcome, which comes when the
+// packet and all that handling it delivered have ended.
+type Source interface {
+	// Deliver puts a copy of *p into the tree, waiting while no credit is
+	// left. tag comes back with the outcome. It is for one goroutine at a time.
+	Deliver(ctx context.Context, p *packet.Packet, tag uint64) error
+	// Close gives up outcomes: packets under way go on, nobody is told.
+	Close()
+}

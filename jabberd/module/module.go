@@ -1,0 +1,95 @@
+// Package module describes what a configuration can name.
+//
+// A [Module] makes handlers. Its name is a block type of the configuration,
+// its arguments are the attributes and blocks inside. [Define] makes one from
+// a struct whose fields are the arguments: the struct is schema, decoder and
+// documentation at once.
+//
+//	type args struct {
+//		Path   string          `json:"path" doc:"Where entries go." required:"true"`
+//		Rotate module.Size     `json:"rotate" default:"10MiB" doc:"Size at which a new file is begun."`
+//	}
+//
+//	var Module = module.Define("file", "Writes entries to a file.", module.On(packet.Log), New)
+//
+//	func New(env module.Env, a args) (packet.Handler, error) { ... }
+//
+// New has no effects, since it is also called to check a configuration. A
+// handler that has effects implements one of the small interfaces here:
+// [Starter], [Runner], [io.Closer]; [Updater] if it can take new arguments,
+// [Explainer] to say what it would do, [Watcher] to see answers on their way
+// back. Nothing else connects a module to the server.
+package module
+
+import (
+	"context"
+
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+// A Module is a kind of handler that a configuration can name. It is data, so
+// it can cross to another process and be printed; only New stays behind.
+type Module struct {
+	Name  string        `json:"name"`           // the block type
+	Doc   string        `json:"doc"`            // markdown; the first sentence is the summary
+	Kinds []packet.Kind `json:"kinds"`          // the sections that it may stand in
+	Args  []Arg         `json:"args,omitempty"` // in the order in which to document them
+
+	// Label says what the block's label means ("host name"); "" is a block
+	// without one. The label reaches New as the argument "label".
+	Label string `json:"label,omitempty"`
+
+	// Services, if not empty, are what the label picks from: the block's
+	// arguments are those of the service, and New is the service's.
+	Services []Module `json:"services,omitempty"`
+
+	// Passive says that the handler takes no packets: it acts when it is made
+	// (host attaches its section) and is no link of the chain.
+	Passive bool `json:"passive,omitempty"`
+
+	// New makes a handler from the arguments as a JSON object. What is left
+	// out has its default. It may be called many times, from many goroutines,
+	// and has no effects but Attach. A wrong argument is reported as *ArgError.
+	New func(env Env, args []byte) (packet.Handler, error) `json:"-"`
+}
+
+// On lists kinds.
+func On(kinds ...packet.Kind) []packet.Kind { return kinds }
+
+// A Starter is a handler that opens something before it can handle packets.
+type Starter interface {
+	// Start returns once Handle may be called. ctx ends with the section's
+	// timeout; what Start opened lives until Close.
+	Start(ctx context.Context) error
+}
+
+// A Runner is a handler with work of its own: a listener, a connection, a
+// timer. Run starts when all sections have started, and returns nil once ctx
+// is done and all that it opened is closed. If it returns earlier, or with an
+// error, it is started again after a while.
+//
+// Handlers that are done for good also implement io.Closer; Close is called
+// after Run has returned and the last packet was handled.
+type Runner interface {
+	Run(ctx context.Context) error
+}
+
+// An Updater takes new arguments while it runs.
+type Updater interface {
+	// Prepare checks args and readies everything that can fail. commit puts
+	// them into effect and cannot fail; it is not called if the change is
+	// given up.
+	Prepare(args []byte) (commit func(), err error)
+}
+
+// An Explainer says what Handle would do with a packet, and why. It has no
+// effects and may not wait for long. p may be changed as Handle would.
+type Explainer interface {
+	Explain(ctx context.Context, p *packet.Packet) (v packet.Verdict, why string)
+}
+
+// A Watcher is shown the answer to a question that it passed on, before the
+// asker gets it. It may change *answer, which is valid until it returns.
+type Watcher interface {
+	Watch(ctx context.Context, question, answer *packet.Packet)
+}

@@ -1,0 +1,121 @@
+package module_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+type tls struct {
+	Cert string `json:"cert" required:"true"`
+	Min  string `json:"min" default:"1.2" enum:"1.2,1.3"`
+}
+
+type args struct {
+	Name    string            `json:"label" label:"what it is called"`
+	Listen  []string          `json:"listen" default:":5222,:5223" doc:"Addresses."`
+	TTL     module.Duration   `json:"ttl" default:"10m"`
+	Size    module.Size       `json:"size" default:"1MiB"`
+	Max     int               `json:"max" default:"7"`
+	On      bool              `json:"on" default:"true"`
+	Env     map[string]string `json:"env"`
+	Secret  string            `json:"secret" secret:"true"`
+	TLS     *tls              `json:"tls"`
+	Limits  limits            `json:"limits"`
+	Rewrite []rewrite         `json:"rewrite"`
+}
+
+type limits struct {
+	Rate float64 `json:"rate" default:"2.5"`
+}
+
+type rewrite struct {
+	From string `json:"label" label:"host"`
+	To   string `json:"to" required:"true"`
+}
+
+func define(got *args) module.Module {
+	return module.Define("thing", "Does things.", module.On(packet.Normal), func(_ module.Env, a args) (packet.Handler, error) {
+		*got = a
+		return nil, nil
+	})
+}
+
+func TestDefineFillsInDefaults(t *testing.T) {
+	var a args
+	m := define(&a)
+	if _, err := m.New(nil, []byte(`{"label":"x","rewrite":[{"label":"a","to":"b"}],"ttl":"1d","size":512}`)); err != nil {
+		t.Fatal(err)
+	}
+	if a.Name != "x" || strings.Join(a.Listen, " ") != ":5222 :5223" || a.TTL.Std() != 24*time.Hour || a.Size != 512 ||
+		a.Max != 7 || !a.On || a.TLS != nil || a.Limits.Rate != 2.5 || len(a.Rewrite) != 1 || a.Rewrite[0] != (rewrite{"a", "b"}) {
+		t.Errorf("got %+v", a)
+	}
+	if m.Label != "what it is called" || len(m.Args) != 10 {
+		t.Errorf("label %q, %d arguments", m.Label, len(m.Args))
+	}
+}
+
+func TestNewReportsTheArgument(t *testing.T) {
+	for name, c := range map[string]struct{ in, path, text string }{
+		"unknown":         {`{"lisen":1}`, "lisen", "no such argument"},
+		"type":            {`{"max":"many"}`, "max", "must be a int"},
+		"fraction":        {`{"max":1.5}`, "max", "must be a int"},
+		"duration":        {`{"ttl":"5 minutes"}`, "ttl", "is no duration"},
+		"negative":        {`{"ttl":"-5m"}`, "ttl", "is no duration"},
+		"size":            {`{"size":"5 apples"}`, "size", "is no size"},
+		"list":            {`{"listen":[1]}`, "listen", "must be a list(string)"},
+		"in a block":      {`{"tls":{}}`, "tls.cert", "is required"},
+		"enum":            {`{"tls":{"cert":"x","min":"1.1"}}`, "tls.min", "not one of 1.2, 1.3"},
+		"in a list":       {`{"rewrite":[{"to":"x"},{}]}`, "rewrite.1.to", "is required"},
+		"block is a list": {`{"limits":[]}`, "limits", "is a block"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var a args
+			_, err := define(&a).New(nil, []byte(c.in))
+			var bad *module.ArgError
+			if !errors.As(err, &bad) || strings.Join(bad.Path, ".") != c.path || !strings.Contains(bad.Text, c.text) {
+				t.Errorf("got %v, want %s: ...%s", err, c.path, c.text)
+			}
+		})
+	}
+}
+
+func TestDefineRefusesReservedNames(t *testing.T) {
+	defer func() {
+		if got := recover(); got == nil || !strings.Contains(got.(string), "process") {
+			t.Errorf("got %v", got)
+		}
+	}()
+	type bad struct {
+		P string `json:"process"`
+	}
+	module.Define("bad", "", nil, func(module.Env, bad) (packet.Handler, error) { return nil, nil })
+}
+
+func TestUnits(t *testing.T) {
+	for in, want := range map[string]string{"1h30m": "1h30m0s", "7d": "7d", "2w": "14d", "1d12h": "36h0m0s", "0": "0s", "250ms": "250ms", "0.5d": "12h0m0s"} {
+		if d, err := module.ParseDuration(in); err != nil || d.String() != want {
+			t.Errorf("duration %q is %v, %v, want %s", in, d, err, want)
+		}
+	}
+	for in, want := range map[string]string{"64MiB": "64MiB", "10kB": "10000", "1.5K": "1536", "2048": "2KiB", "0": "0", "1 GiB": "1GiB"} {
+		if z, err := module.ParseSize(in); err != nil || z.String() != want {
+			t.Errorf("size %q is %v, %v, want %s", in, z, err, want)
+		}
+	}
+	for _, in := range []string{"", "d", "-1d", "1", "1e300d", "5 minutes", "1d-2h"} {
+		if d, err := module.ParseDuration(in); err == nil {
+			t.Errorf("duration %q is %v", in, d)
+		}
+	}
+	for _, in := range []string{"", "B", "-1", "NaN", "1e300GB", "Inf", "1PB"} {
+		if z, err := module.ParseSize(in); err == nil {
+			t.Errorf("size %q is %v", in, z)
+		}
+	}
+}
