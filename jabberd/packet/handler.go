@@ -9,12 +9,16 @@ type Verdict uint8
 const (
 	Pass  Verdict = iota // not mine, or changed in place: ask the next one
 	Claim                // mine: done, or stored beyond this process
+	Skip                 // not for this section: the chain ends here, unclaimed
 )
 
 // String returns the verdict in lower case.
 func (v Verdict) String() string {
-	if v == Claim {
+	switch v {
+	case Claim:
 		return "claim"
+	case Skip:
+		return "skip"
 	}
 	return "pass"
 }
