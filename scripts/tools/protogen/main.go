@@ -1,16 +1,17 @@
 // Protogen makes the Go code of .proto files, with no protoc to install:
 //
-//	protogen FILE.proto...
+//	protogen [-check] FILE.proto...
 //
 // Files are named relative to the working directory and import one another by
-// those names, or the well-known types; the code lands beside each file. The
-// plugins protoc-gen-go and protoc-gen-go-grpc are taken from the folder of this
-// program.
+// those names, or the well-known types; the code lands beside each file, or
+// with -check is compared with what is there. The plugins protoc-gen-go and
+// protoc-gen-go-grpc are taken from the folder of this program.
 package main
 
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,15 +29,22 @@ import (
 var plugins = []string{"protoc-gen-go", "protoc-gen-go-grpc"}
 
 func main() {
-	if err := generate(os.Args[1:]); err != nil {
+	check := flag.Bool("check", false, "write nothing, fail where the code is not up to date")
+	flag.Parse()
+	keep := write
+	if *check {
+		keep = compare
+	}
+	if err := generate(flag.Args(), keep); err != nil {
 		fmt.Fprintln(os.Stderr, "protogen:", err)
 		os.Exit(1)
 	}
 }
 
-func generate(names []string) error {
+// generate hands every file that the plugins make to keep.
+func generate(names []string, keep func(name, content string) error) error {
 	if len(names) == 0 {
-		return fmt.Errorf("which files? usage: protogen FILE.proto...")
+		return fmt.Errorf("which files? usage: protogen [-check] FILE.proto...")
 	}
 	compiler := protocompile.Compiler{
 		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{}),
@@ -56,7 +64,7 @@ func generate(names []string) error {
 		return err
 	}
 	for _, plugin := range plugins {
-		if err := run(filepath.Join(filepath.Dir(self), plugin), request); err != nil {
+		if err := run(filepath.Join(filepath.Dir(self), plugin), request, keep); err != nil {
 			return fmt.Errorf("%s: %w", plugin, err)
 		}
 	}
@@ -84,8 +92,8 @@ func inOrder(files linker.Files) []*descriptorpb.FileDescriptorProto {
 	return list
 }
 
-// run asks one plugin for its files and writes them.
-func run(plugin string, request *pluginpb.CodeGeneratorRequest) error {
+// run asks one plugin for its files.
+func run(plugin string, request *pluginpb.CodeGeneratorRequest, keep func(name, content string) error) error {
 	in, err := proto.Marshal(request)
 	if err != nil {
 		return err
@@ -104,9 +112,21 @@ func run(plugin string, request *pluginpb.CodeGeneratorRequest) error {
 		return fmt.Errorf("%s", response.GetError())
 	}
 	for _, file := range response.File {
-		if err := os.WriteFile(file.GetName(), []byte(file.GetContent()), 0o644); err != nil {
+		if err := keep(file.GetName(), file.GetContent()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func write(name, content string) error {
+	return os.WriteFile(name, []byte(content), 0o644)
+}
+
+func compare(name, content string) error {
+	is, err := os.ReadFile(name)
+	if err == nil && string(is) != content {
+		return fmt.Errorf("%s is not up to date (make gen)", name)
+	}
+	return err
 }

@@ -1,0 +1,101 @@
+# jabberd. `make` lists what there is; README.md says where to start.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+# A folder with a main.go is a program of that name.
+PROGRAMS := $(patsubst %/main.go,./%,$(wildcard $(addsuffix /main.go,jabberd basemods xdb logmods plugins jabberd-one)))
+# Folders with a go.mod of their own, this one first.
+MODULES := . $(filter-out .,$(patsubst %/go.mod,%,$(patsubst ./%,%,$(shell find . -name go.mod -not -path './.git/*' -not -path './bin/*' | sort))))
+PROTOS := $(patsubst ./%,%,$(shell find . -name '*.proto' -not -path './bin/*' | sort))
+
+PKG ?= ./...
+FUZZTIME ?= 60s
+BENCH ?= .
+COUNT ?= 1
+BUILDFLAGS ?=
+ARGS ?=
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PKG=$(PKG)  FUZZTIME=$(FUZZTIME)  BENCH=$(BENCH)  COUNT=$(COUNT)  BUILDFLAGS=$(BUILDFLAGS)  ARGS=$(ARGS)"
+
+.PHONY: build
+build: ## put the programs into bin/ (BUILDFLAGS=-race: with the race detector)
+	@mkdir -p bin
+	go build $(BUILDFLAGS) -o bin/ $(PROGRAMS)
+
+.PHONY: run
+run: build ## start a server with conf/jabberd.hcl (ARGS='--var host=example.org')
+	bin/jabberd run conf/jabberd.hcl $(ARGS)
+
+.PHONY: test
+test: deps lint build ## everything that must pass; installs the real peers first, where it may
+	go run ./scripts/testsum -race -count=1 -timeout 20m
+
+.PHONY: deps
+deps: ## install the real clients and servers that the tests talk to
+	@scripts/deps
+
+.PHONY: race
+race: build ## the tests alone, with the race detector (PKG=./jabberd/tree/...)
+	go run ./scripts/testsum -race -timeout 20m $(PKG)
+
+.PHONY: e2e
+e2e: build ## the tests of whole servers with real clients
+	go run ./scripts/testsum -race -count=1 -timeout 20m ./jabberd/e2e/...
+
+.PHONY: lint
+lint: fmt-check vet gen-check ## gofmt, go vet, staticcheck, generated code up to date
+
+.PHONY: fmt
+fmt: ## format the Go code
+	gofmt -w .
+
+.PHONY: fmt-check
+fmt-check:
+	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "gofmt would change (make fmt):"; echo "$$out"; exit 1; }
+
+.PHONY: vet
+vet: bin/tools/staticcheck ## go vet and staticcheck, in every module
+	@for dir in $(MODULES); do \
+		echo "vet $$dir"; \
+		(cd $$dir && go vet ./... && $(CURDIR)/bin/tools/staticcheck ./...); \
+	done
+
+.PHONY: gen
+gen: bin/tools/protogen ## make the code of the .proto files
+	$(if $(PROTOS),bin/tools/protogen $(PROTOS))
+
+.PHONY: gen-check
+gen-check: bin/tools/protogen
+	$(if $(PROTOS),bin/tools/protogen -check $(PROTOS))
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (60s)
+	@FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+.PHONY: bench
+bench: ## run the benchmarks (PKG=./jabberd/tree BENCH=Walk COUNT=10)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG)
+
+.PHONY: cover
+cover: ## which code the tests reach: bin/cover.html, total on the terminal
+	@mkdir -p bin
+	go test -coverpkg=./... -coverprofile=bin/cover.out $(PKG)
+	go tool cover -html=bin/cover.out -o bin/cover.html
+	go tool cover -func=bin/cover.out | tail -n 1
+
+.PHONY: clean
+clean: ## remove bin/; data/ holds a server's state and stays
+	rm -rf bin
+
+# The tools are pinned in a module of their own, so that go.mod lists what jabberd needs.
+bin/tools/staticcheck bin/tools/protogen &: scripts/tools/go.mod scripts/tools/go.sum $(wildcard scripts/tools/*/*.go)
+	@mkdir -p bin/tools
+	cd scripts/tools && GOBIN=$(CURDIR)/bin/tools go install tool
+	@touch bin/tools/staticcheck bin/tools/protogen
