@@ -1,0 +1,163 @@
+package xml
+
+import "github.com/jabberii/server/plugins/xmpp/ns"
+
+// intern makes a string of b, without allocating if it is one of those that
+// nearly all streams consist of.
+func intern(b []byte) string {
+	switch string(b) {
+	case "":
+		return ""
+	case "message":
+		return "message"
+	case "presence":
+		return "presence"
+	case "iq":
+		return "iq"
+	case "chat":
+		return "chat"
+	case "groupchat":
+		return "groupchat"
+	case "headline":
+		return "headline"
+	case "normal":
+		return "normal"
+	case "error":
+		return "error"
+	case "get":
+		return "get"
+	case "set":
+		return "set"
+	case "result":
+		return "result"
+	case "available":
+		return "available"
+	case "unavailable":
+		return "unavailable"
+	case "subscribe":
+		return "subscribe"
+	case "subscribed":
+		return "subscribed"
+	case "unsubscribe":
+		return "unsubscribe"
+	case "unsubscribed":
+		return "unsubscribed"
+	case "probe":
+		return "probe"
+	case "r":
+		return "r"
+	case "a":
+		return "a"
+	case "active":
+		return "active"
+	case "inactive":
+		return "inactive"
+	case "stream":
+		return "stream"
+	case "features":
+		return "features"
+	case "auth":
+		return "auth"
+	case "challenge":
+		return "challenge"
+	case "response":
+		return "response"
+	case "success":
+		return "success"
+	case "enable":
+		return "enable"
+	case "enabled":
+		return "enabled"
+	case "resume":
+		return "resume"
+	case "resumed":
+		return "resumed"
+	case "body":
+		return "body"
+	case "query":
+		return "query"
+	case "ping":
+		return "ping"
+	case "x":
+		return "x"
+	case "c":
+		return "c"
+	case "en":
+		return "en"
+	case "de":
+		return "de"
+	}
+	return internNS(b)
+}
+
+func internNS(b []byte) string {
+	switch string(b) {
+	case ns.Client:
+		return ns.Client
+	case ns.Server:
+		return ns.Server
+	case ns.Stream:
+		return ns.Stream
+	case ns.StreamErrors:
+		return ns.StreamErrors
+	case ns.StanzaErrors:
+		return ns.StanzaErrors
+	case ns.StartTLS:
+		return ns.StartTLS
+	case ns.SASL:
+		return ns.SASL
+	case ns.SASL2:
+		return ns.SASL2
+	case ns.Bind:
+		return ns.Bind
+	case ns.Framing:
+		return ns.Framing
+	case ns.Roster:
+		return ns.Roster
+	case ns.Delay:
+		return ns.Delay
+	case ns.Ping:
+		return ns.Ping
+	case ns.DiscoInfo:
+		return ns.DiscoInfo
+	case ns.DiscoItems:
+		return ns.DiscoItems
+	case ns.Caps:
+		return ns.Caps
+	case ns.DataForm:
+		return ns.DataForm
+	case ns.ResultSet:
+		return ns.ResultSet
+	case ns.StreamManagement:
+		return ns.StreamManagement
+	case ns.Carbons:
+		return ns.Carbons
+	case ns.ClientState:
+		return ns.ClientState
+	case ns.Forward:
+		return ns.Forward
+	case ns.StanzaID:
+		return ns.StanzaID
+	case ns.Hints:
+		return ns.Hints
+	case ns.ChatStates:
+		return ns.ChatStates
+	case ns.Receipts:
+		return ns.Receipts
+	case ns.ChatMarkers:
+		return ns.ChatMarkers
+	case ns.VCard:
+		return ns.VCard
+	case ns.VCardUpdate:
+		return ns.VCardUpdate
+	case ns.Dialback:
+		return ns.Dialback
+	case ns.ComponentAccept:
+		return ns.ComponentAccept
+	case ns.ComponentConnect:
+		return ns.ComponentConnect
+	case ns.XML:
+		return ns.XML
+	}
+	return string(b)
+}
