@@ -47,11 +47,29 @@ type Module struct {
 	// (host attaches its section) and is no link of the chain.
 	Passive bool `json:"passive,omitempty"`
 
+	// Claims says what is known of the handler's verdicts before it has seen a
+	// packet. The check of a configuration warns by it.
+	Claims Claims `json:"claims,omitempty"`
+
+	// Attaches says that the handler attaches hosts while it runs, so that a
+	// section with no host in the configuration may yet be reached.
+	Attaches bool `json:"attaches,omitempty"`
+
 	// New makes a handler from the arguments as a JSON object. What is left
 	// out has its default. It may be called many times, from many goroutines,
 	// and has no effects but Attach. A wrong argument is reported as *ArgError.
 	New func(env Env, args []byte) (packet.Handler, error) `json:"-"`
 }
+
+// Claims says which packets a handler claims.
+type Claims string
+
+// What handlers claim.
+const (
+	ClaimsSome Claims = ""     // it depends on the packet
+	ClaimsAll  Claims = "all"  // each, or it is an error: links behind it are never asked
+	ClaimsNone Claims = "none" // it looks, changes, passes or skips
+)
 
 // On lists kinds.
 func On(kinds ...packet.Kind) []packet.Kind { return kinds }

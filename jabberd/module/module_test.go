@@ -119,3 +119,38 @@ func TestUnits(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckRefusesBrokenDescriptions(t *testing.T) {
+	good := module.Module{Name: "m", Kinds: module.On(packet.Log), Args: []module.Arg{
+		{Name: "a", Type: module.TypeDuration, Default: "10m"},
+		{Name: "b", Type: module.TypeBlocks, Label: "name", Args: []module.Arg{{Name: "c", Type: module.TypeMap}}},
+	}}
+	if err := good.Check(); err != nil {
+		t.Fatal(err)
+	}
+	with := func(args ...module.Arg) module.Module { m := good; m.Args = args; return m }
+	deep := module.Arg{Name: "x", Type: module.TypeBlock}
+	for range 20 {
+		deep = module.Arg{Name: "x", Type: module.TypeBlock, Args: []module.Arg{deep}}
+	}
+	for text, m := range map[string]module.Module{
+		`module "a b"`:             {Name: "a b", Kinds: good.Kinds},
+		"the name is the server's": {Name: "uplink", Kinds: good.Kinds},
+		"no kind of section":       {Name: "m"},
+		"no kind 9":                {Name: "m", Kinds: module.On(9)},
+		`claims is "many"`:         {Name: "m", Kinds: good.Kinds, Claims: "many"},
+		`argument ""`:              with(module.Arg{Type: module.TypeInt}),
+		"argument timeout: the":    with(module.Arg{Name: "timeout", Type: module.TypeDuration}),
+		"a is there twice":         with(good.Args[0], good.Args[0]),
+		`no type "list"`:           with(module.Arg{Name: "a", Type: "list"}),
+		"is no duration":           with(module.Arg{Name: "a", Type: module.TypeDuration, Default: "soon"}),
+		"argument b: argument c":   with(module.Arg{Name: "b", Type: module.TypeBlock, Args: []module.Arg{{Name: "c"}}}),
+		"16 deep":                  with(deep),
+		"module m: module s":       {Name: "m", Kinds: good.Kinds, Services: []module.Module{{Name: "s"}}},
+		"services of its own":      {Name: "m", Kinds: good.Kinds, Services: []module.Module{{Name: "s", Kinds: good.Kinds, Services: []module.Module{good}}}},
+	} {
+		if err := m.Check(); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("got %v, want ...%s", err, text)
+		}
+	}
+}

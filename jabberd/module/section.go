@@ -22,10 +22,22 @@ type Section struct {
 
 // A Link is one block, one link of a section's chain.
 type Link struct {
-	Module   string          `json:"module"`            // the block type
-	Label    string          `json:"label,omitempty"`   // "" without one
-	Process  string          `json:"process,omitempty"` // the process that it runs in; "" is this one
-	Args     json.RawMessage `json:"args,omitempty"`    // a JSON object
-	Place    string          `json:"place,omitempty"`   // file:line of the block
-	Optional bool            `json:"optional,omitempty"`
+	Module   string          `json:"module"`             // the block type
+	Label    string          `json:"label,omitempty"`    // "" without one
+	Process  string          `json:"process,omitempty"`  // the process that it runs in; "" is this one
+	Args     json.RawMessage `json:"args,omitempty"`     // a JSON object
+	Place    string          `json:"place,omitempty"`    // file:line of the block
+	Optional bool            `json:"optional,omitempty"` // the server starts without it if it does not come up
+	Timeout  time.Duration   `json:"timeout,omitempty"`  // to come up, and for the handling of one packet, in ns; 0 is the section's
+	OnCrash  OnCrash         `json:"on_crash,omitempty"` // while its process is gone
 }
+
+// OnCrash says what becomes of packets for a link whose process is gone.
+type OnCrash string
+
+// What may become of them.
+const (
+	CrashWait   OnCrash = ""       // they wait for its restart, at most for the timeout, then bounce
+	CrashBounce OnCrash = "bounce" // they bounce at once
+	CrashPass   OnCrash = "pass"   // they go on as if it had passed
+)
