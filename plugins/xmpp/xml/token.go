@@ -27,8 +27,8 @@ func (k Kind) String() string {
 	return "none"
 }
 
-// Token is what a [Scanner] has found: for all kinds but Close the start tag in
-// fields, and for a Stanza its content. Values are unescaped.
+// Token is what a [Scanner] has found: the start tag in fields and, for a Stanza,
+// its content. Values are unescaped. A Close has nothing but its kind.
 //
 // Strings can be kept. Byte slices are gone with the next call of the scanner:
 // who keeps them copies them. An attribute that isn't there is nil.
@@ -36,6 +36,12 @@ type Token struct {
 	Kind Kind
 	Name string // without prefix
 	NS   string // the namespace of the name
+
+	// Default is the default namespace that the start tag leaves: on a stream
+	// that of its stanzas, on a stanza normally the same as NS. Declared are, on
+	// the start of a stream, the namespaces that have a prefix.
+	Default  string
+	Declared []string
 
 	To, From, ID []byte
 	Type         string
@@ -98,7 +104,11 @@ func (s *Scanner) header(b []byte) (int, error) {
 	s.lang = s.token.Lang
 	for _, at := range s.bindings {
 		uri := internNS(s.text(b, at.value, at.plain))
-		s.outer = append(s.outer, outer{string(at.prefix.in(b)), uri})
+		prefix := string(at.prefix.in(b))
+		s.outer = append(s.outer, outer{prefix, uri})
+		if prefix != "" {
+			s.token.Declared = append(s.token.Declared, uri)
+		}
 	}
 	s.startElement()
 	return end, nil
@@ -136,7 +146,7 @@ func (s *Scanner) finish(b []byte, end int) error {
 func (s *Scanner) describe(b []byte, kind Kind) {
 	t := &s.token
 	lang := t.Lang
-	*t = Token{Kind: kind, NS: s.top.ns, Lang: s.lang, Attrs: t.Attrs[:0]}
+	*t = Token{Kind: kind, NS: s.top.ns, Default: s.top.content, Lang: s.lang, Attrs: t.Attrs[:0]}
 	t.Name = intern(s.top.name.local.in(b))
 	for i := range s.top.attrs {
 		a := &s.top.attrs[i]
