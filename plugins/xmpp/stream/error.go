@@ -91,7 +91,7 @@ func (e *Error) Append(dst []byte) []byte {
 // ParseError reads the element error. ok is false if the token is something
 // else. An unknown condition is undefined-condition.
 func ParseError(t *xml.Token) (e *Error, ok bool) {
-	if t.Kind != xml.Stanza || t.Name != "error" || t.NS != ns.Stream {
+	if t.Kind != xml.Child || t.Name != "error" || t.NS != ns.Stream {
 		return nil, false
 	}
 	e = &Error{Condition: UndefinedCondition}

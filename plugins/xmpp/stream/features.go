@@ -52,7 +52,7 @@ type Features struct {
 // ParseFeatures reads the element features, of which it copies what it keeps. ok
 // is false if the token is something else.
 func ParseFeatures(t *xml.Token) (f Features, ok bool) {
-	if t.Kind != xml.Stanza || t.Name != "features" || t.NS != ns.Stream {
+	if t.Kind != xml.Child || t.Name != "features" || t.NS != ns.Stream {
 		return f, false
 	}
 	f.Body = bytes.Clone(t.Body)

@@ -131,10 +131,6 @@ func (s *Scanner) Park() {
 	s.top, s.tag, s.token = element{}, tag{}, Token{}
 }
 
-// Within reports whether the scanner is within an element, so that the end of
-// the bytes would cut it.
-func (s *Scanner) Within() bool { return s.pos > 0 }
-
 // Next looks for the next token in b, which holds the bytes of the stream that
 // have not been consumed, from the first of them. It returns how many the caller
 // has to drop before it calls again, and the token, which points into b and

@@ -10,24 +10,24 @@ import (
 type Kind uint8
 
 const (
-	Open   Kind = iota + 1 // the start tag of the stream
-	Stanza                 // a complete top-level element, be it a stanza or not
-	Close                  // the end tag of the stream
+	Open  Kind = iota + 1 // the start tag of the stream
+	Child                 // a complete element in the stream: a stanza, or something of the stream itself
+	Close                 // the end tag of the stream
 )
 
 func (k Kind) String() string {
 	switch k {
 	case Open:
 		return "open"
-	case Stanza:
-		return "stanza"
+	case Child:
+		return "child"
 	case Close:
 		return "close"
 	}
 	return "none"
 }
 
-// Token is what a [Scanner] has found: the start tag in fields and, for a Stanza,
+// Token is what a [Scanner] has found: the start tag in fields and, for a Child,
 // its content. Values are unescaped. A Close has nothing but its kind.
 //
 // Strings can be kept. Byte slices are gone with the next call of the scanner:
@@ -131,7 +131,7 @@ func (s *Scanner) close(b []byte) (int, error) {
 
 // finish makes the token of an element that is complete.
 func (s *Scanner) finish(b []byte, end int) error {
-	s.describe(b, Stanza)
+	s.describe(b, Child)
 	s.token.Rest = s.rest(b)
 	s.token.Body = s.top.body.in(b)
 	if len(s.edits) == 0 {
