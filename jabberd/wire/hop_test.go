@@ -1,0 +1,201 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/jabberd/tree"
+	"github.com/jabberii/server/jabberd/wire/plugin"
+)
+
+// TestMain lets the test binary be the other process of a hop.
+func TestMain(m *testing.M) {
+	if path := os.Getenv("WIRE_TEST_ECHO"); path != "" {
+		if err := serveEcho(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// echo claims each walk.
+type echo struct {
+	counter
+	back   *Link
+	commit tree.Commit
+}
+
+func (e *echo) OnWalk(w *tree.Walk) {
+	e.commit.Stops = append(e.commit.Stops[:0], tree.Stop{Walk: w.ID, Link: w.Link + 1, Verdict: packet.Claim})
+	e.back.Commit(&e.commit)
+}
+
+type echoServer struct{ plugin.UnimplementedPluginServer }
+
+func (echoServer) Link(s grpc.BidiStreamingServer[plugin.Frame, plugin.Frame]) error {
+	line, _ := serveStream(s)
+	link := newLink(line)
+	return link.Run(&echo{back: link})
+}
+
+func serveEcho(path string) error {
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return err
+	}
+	server := grpc.NewServer(serverOptions()...)
+	plugin.RegisterPluginServer(server, echoServer{})
+	go func() { // ends with the process that started it
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		server.Stop()
+	}()
+	fmt.Println("listening")
+	return server.Serve(listener)
+}
+
+// verdicts counts the stops that come back.
+type verdicts struct {
+	counter
+	arrived chan int
+}
+
+func (v *verdicts) OnCommit(c *tree.Commit) { v.arrived <- len(c.Stops) }
+
+// hop starts the other process and links to it.
+func hop(tb testing.TB, to Receiver) (link *Link, pid int, ended <-chan error) {
+	path := filepath.Join(tb.TempDir(), "s")
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "WIRE_TEST_ECHO="+path)
+	stdin, _ := cmd.StdinPipe()
+	stdout, _ := cmd.StdoutPipe()
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := stdout.Read(make([]byte, 16)); err != nil {
+		tb.Fatal(err)
+	}
+	dial := func(ctx context.Context, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}
+	conn, err := grpc.NewClient("passthrough:///plugin", append(dialOptions(dial), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	line, err := dialStream(context.Background(), conn, &plugin.Plugin_ServiceDesc.Streams[0], plugin.Plugin_Link_FullMethodName)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	link = newLink(line)
+	end := make(chan error, 1)
+	go func() { end <- link.Run(to) }()
+	tb.Cleanup(func() {
+		link.Cut()
+		_ = conn.Close()
+		_ = stdin.Close()
+		_ = cmd.Wait()
+	})
+	return link, cmd.Process.Pid, end
+}
+
+func TestALinkCarriesAllAndEndsInOrder(t *testing.T) {
+	const walks = 20000
+	v := &verdicts{arrived: make(chan int, walks)}
+	link, _, ended := hop(t, v)
+	w := letter()
+	for i := range walks {
+		w.ID = uint64(i + 1)
+		link.Walk(w)
+	}
+	link.Close()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	for len(v.arrived) > 0 {
+		got += <-v.arrived
+	}
+	if got != walks {
+		t.Errorf("%d verdicts for %d walks", got, walks)
+	}
+}
+
+func TestAProcessThatDiesEndsTheLink(t *testing.T) {
+	link, pid, ended := hop(t, &counter{})
+	link.Walk(letter())
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err == nil {
+		t.Error("ended without an error")
+	}
+	link.Walk(letter()) // goes nowhere
+}
+
+func TestAProcessThatDoesNotReadIsCutOff(t *testing.T) {
+	link, pid, ended := hop(t, &counter{})
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
+	w := letter()
+	w.Packet.Body = make([]byte, 1<<20)
+	for sent := 0; sent < 4*gatherMax; sent += len(w.Packet.Body) {
+		link.Walk(w)
+	}
+	if err := <-ended; err != errStuck {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// processorTime returns what a process has used.
+func processorTime(b *testing.B, pid int) time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|2), &t); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(t.Nano())
+}
+
+// BenchmarkHop is a packet's way to another process and its verdict's way back.
+// cpu-us is what both processes together use for one.
+func BenchmarkHop(b *testing.B) {
+	for _, window := range []int{1, 16, 256, 1024} {
+		b.Run(fmt.Sprintf("window=%d", window), func(b *testing.B) {
+			v := &verdicts{arrived: make(chan int, window)}
+			link, pid, _ := hop(b, v)
+			w := letter()
+			out := 0
+			start := processorTime(b, pid) + processorTime(b, os.Getpid())
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				for out >= window || len(v.arrived) > 0 {
+					out -= <-v.arrived
+				}
+				w.ID = uint64(i + 1)
+				link.Walk(w)
+				out++
+			}
+			for out > 0 {
+				out -= <-v.arrived
+			}
+			used := processorTime(b, pid) + processorTime(b, os.Getpid()) - start
+			b.ReportMetric(float64(used.Microseconds())/float64(b.N), "cpu-us/op")
+		})
+	}
+}
