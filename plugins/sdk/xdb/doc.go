@@ -1,0 +1,75 @@
+// Package xdb is how a module stores things, and how a module is a store.
+//
+// A store keeps items. An item has an owner, which is a JID, a domain or "" for
+// the server itself; a namespace; a key; and a value, which is XML. A
+// namespace is a map in the order of its keys: whoever knows a key puts, gets
+// and deletes, and whoever keeps an archive or a queue appends, which lets the
+// store give a key greater than all before, and queries a page at a time.
+//
+//	store := xdb.New(env, "example.org")
+//	rev, err := store.Put(ctx, "ann@example.org", "roster", "bob@example.org", value)
+//	item, found, err := store.Get(ctx, "ann@example.org", "roster", "bob@example.org")
+//
+// Each change gives an item a new revision. A change with Check happens only
+// if the item still has the revision that the asker knew (compare and set).
+// Several changes of one owner are all made or none ([Store.Batch]).
+//
+// [Store] is the asking side. [Serve] makes the answering side, a
+// packet.Handler, of a [Backend]; package xdb/conformance tests one.
+//
+// # Packets
+//
+// A question is a packet of kind XDB: To the owner, From who asks, NS the
+// namespace, Name the operation, Type get if it changes nothing and set if it
+// does, Body as below. Body is XML in which elements of this protocol have no
+// namespace, so that people, filters and programs in any language can read it.
+//
+//	Name       Type  NS            Body
+//	get        get   needed        <item key='K'/> ...; without any, the whole namespace
+//	query      get   needed        <query after='K' before='K' start='TIME' end='TIME' with='JID'
+//	                               max='N' reverse='true' count='true' values='false'/>; all may be left out
+//	list       get   needed        as query; keys and revisions without values
+//	list       get   ""            empty: the namespaces of the owner
+//	owners     get   may be ""     <owners after='JID' max='N'/>: who has items; To is the domain
+//	put        set   needed        <put key='K' with='JID'>VALUE</put> ...
+//	delete     set   needed        <delete key='K'/> ...
+//	append     set   needed        <append key='K' with='JID'>VALUE</append> ...; without key the store gives it
+//	cas        set   needed        put and delete with was='REV'; was='' is that there must be none
+//	batch      set   may be ""     any of put, delete and append, with ns='NS' if NS is ""
+//	drop       set   may be ""     <drop before='K'/>: what sorts before K; without before, all
+//
+// The answer goes back with Type result, or the asker gets a *packet.Reject:
+// conflict if a revision was another or an appended key was there,
+// bad-request, resource-constraint, or what the store has to say. That
+// something is not there is no error; it is not in the answer.
+//
+//	Name                      Body of the answer
+//	get                       <item key='K' rev='REV' with='JID'>VALUE</item> ..., in the order of keys asked for
+//	query, list               <item .../> ... <page count='N' more='true'/>
+//	list of namespaces        <namespace name='NS'/> ...
+//	owners                    <owner jid='JID'/> ... <page more='true'/>
+//	put delete append cas     <done key='K' rev='REV'/> ..., one a change, in order
+//	batch                     the same, with ns='NS' if the change had it
+//	drop                      empty
+//
+// A revision is 13 digits 0-9a-v and opaque ([Rev]). Keys sort as bytes. The
+// key that an append gets is its revision, and so holds its time: start and
+// end compare with it. Who gives keys to an archive itself makes them with [At].
+//
+// A handler passes an operation that it doesn't know. So a chain may answer
+// further ones: namespace auth, in which credentials are kept as SCRAM keys,
+// never as passwords, leaves room for a store that knows none but can verify.
+//
+// # Copies
+//
+// Of several stores that take a namespace, the first in the file answers. What
+// changed is copied to the others: the question again, with replica='true' among
+// its Attrs, and its Body followed by that of the answer. The n-th <done> gives
+// the n-th change its key and revision; nothing is checked; an item that is
+// newer stays.
+//
+// # Limits
+//
+// An owner has at most 3071 bytes, a namespace 1023, a key 3071, a value 1 MiB.
+// A question has at most 1000 changes or keys and 2 MiB, an answer a value more.
+package xdb
