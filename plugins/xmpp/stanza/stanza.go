@@ -17,6 +17,7 @@ package stanza
 
 import (
 	"bytes"
+	"iter"
 
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/ns"
@@ -161,7 +162,7 @@ func (s Stanza) Payload() (xml.Element, bool) { return xml.First(s.Body, ns.Clie
 
 // Elements iterates over the elements in the stanza, those of the stanza's own
 // namespace being in jabber:client.
-func (s Stanza) Elements() func(yield func(xml.Element) bool) {
+func (s Stanza) Elements() iter.Seq[xml.Element] {
 	return xml.Elements(s.Body, ns.Client)
 }
 

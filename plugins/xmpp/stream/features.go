@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"iter"
 	"strings"
 
 	"github.com/jabberii/server/plugins/xmpp/ns"
@@ -75,7 +76,7 @@ func ParseFeatures(t *xml.Token) (f Features, ok bool) {
 }
 
 // Elements iterates over the features.
-func (f Features) Elements() func(yield func(xml.Element) bool) {
+func (f Features) Elements() iter.Seq[xml.Element] {
 	return xml.Elements(f.Body, ns.Stream)
 }
 

@@ -158,7 +158,9 @@ func (s *Scanner) next(b []byte) (*Token, int, error) {
 	n := 0
 	if s.pos == 0 {
 		var err error
-		if n, err = s.skip(b); err != nil {
+		if n, err = s.skip(b); err == errShort {
+			return nil, n, nil
+		} else if err != nil {
 			return nil, 0, err
 		}
 		b = b[n:]
@@ -190,9 +192,6 @@ func (s *Scanner) skip(b []byte) (n int, err error) {
 		return n, nil
 	}
 	length, err := declaration(b[n:])
-	if err == errShort {
-		return n, nil
-	}
 	if err != nil || length == 0 {
 		return n, err
 	}
