@@ -15,12 +15,13 @@ type Walk struct {
 	ID      uint64 // the hop's, for its verdict; increasing on a connection
 	Origin  uint64 // the process that holds the packet
 	Num     uint64 // the packet's number there
-	Part    uint32 // which walk of the packet: copies and bounces have their own
+	Part    uint64 // which walk of the packet: copies and bounces have their own
 	Settled uint64 // all numbers of Origin below it are settled and will not come again
 	Section uint32 // index in the layout
 	Link    uint16 // the first link to ask
 	Timeout time.Duration
 	Packet  packet.Packet
+	Answer  *packet.Packet // XDB: show this answer to the links from Link on that passed; nothing is handled
 }
 
 // A Stop is the verdict on a walk.
@@ -83,12 +84,13 @@ type Explain struct {
 
 // A Step is what one link would do, and why.
 type Step struct {
-	Module  string         `json:"module"`
-	Place   string         `json:"place"`
-	Process string         `json:"process"`
-	Verdict packet.Verdict `json:"-"`
-	Why     string         `json:"why"`
-	Asked   bool           `json:"asked"` // false: the link cannot explain itself
+	Module  string `json:"module"`
+	Label   string `json:"label,omitempty"`
+	Place   string `json:"place"`
+	Process string `json:"process"`
+	Verdict string `json:"verdict"` // pass, claim or skip
+	Why     string `json:"why"`
+	Asked   bool   `json:"asked"` // false: the link cannot explain itself, and may do otherwise
 }
 
 // A Peer is the sending end of a connection to another process. Each method

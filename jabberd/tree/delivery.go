@@ -1,0 +1,124 @@
+package tree
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+// A delivery is one packet in the tree, from when it enters until it and all
+// that handling it delivered have ended. It is pooled.
+type delivery struct {
+	p    packet.Packet // as it was delivered
+	key  uint64        // its order key
+	next *delivery     // behind it, in the queue of its key or of a worker
+
+	branch *branch
+	walks  []*walk // one a counted section
+	first  walk    // the first of them: a copy costs no allocation
+	one    [1]*walk
+	left   atomic.Int32 // walks that have not ended
+
+	// open counts what must end before the delivery is settled: its own walks,
+	// and each delivery that it caused.
+	open  atomic.Int32
+	cause *delivery
+
+	result packet.Result
+	reason *packet.Reject
+	answer *packet.Packet // XDB
+
+	deadline int64 // coarse clock
+	loop     bool  // it is a log entry, or caused by one
+	entry    bool  // a log entry that counts as pending
+	observer bool  // a copy for a section that observes
+
+	// Who is told of its end; at most one is set.
+	source *source
+	tag    uint64
+	waiter *question // Ask
+	from   *Remote   // core: the process that holds it
+	num    uint64    // its number there; in a plugin, the number that it is held under
+
+	// What names it for a handler that may have seen it before.
+	origin uint64
+	mark   uint64 // of the walks of this delivery; see Walk.Part
+	named  uint64 // the number at origin
+
+	inbound *inbound // plugin: it answers a walk of the core
+	group   *group   // plugin: it is part of what answers one
+}
+
+// A walk is a packet on its way through one section.
+type walk struct {
+	d       *delivery
+	s       *section
+	step    int
+	p       packet.Packet
+	ended   bool
+	claimed bool
+	reject  *packet.Reject
+
+	id      uint64 // of the hop under way
+	sent    bool   // to the process as it is now
+	deaths  uint8  // of processes while it was with them
+	showing bool   // the hop shows an answer to watchers
+	expires int64
+}
+
+type deliveryPool struct{ pool sync.Pool }
+
+func (l *deliveryPool) get(p *packet.Packet) *delivery {
+	d, _ := l.pool.Get().(*delivery)
+	if d == nil {
+		d = &delivery{}
+	}
+	d.p = *p
+	d.open.Store(1)
+	return d
+}
+
+func (l *deliveryPool) put(d *delivery) {
+	*d = delivery{}
+	l.pool.Put(d)
+}
+
+// done ends one of the things that d waits for, and settles d and what it
+// waited on in turn.
+func (e *Engine) done(d *delivery) {
+	for d != nil && d.open.Add(-1) == 0 {
+		cause := d.cause
+		e.settle(d)
+		d = cause
+	}
+}
+
+func (e *Engine) settle(d *delivery) {
+	if !d.observer {
+		e.counts.outcome(d)
+	}
+	switch {
+	case d.entry:
+		e.log.pending.Add(-1)
+	case d.source != nil:
+		d.source.settle(d)
+	case d.waiter != nil:
+		d.waiter.end(d)
+	case d.from != nil:
+		d.from.settle(d)
+	}
+	e.pool.put(d)
+}
+
+// causeOf makes child something that d waits for and inherits from it.
+func (d *delivery) causeOf(child *delivery) {
+	child.cause = d
+	child.p.Hops = d.p.Hops + 1
+	child.p.Flags |= d.p.Flags & packet.Redelivered
+	child.loop = child.loop || d.loop
+	if child.deadline == 0 {
+		child.deadline = d.deadline
+	}
+	d.open.Add(1)
+}

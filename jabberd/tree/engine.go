@@ -1,0 +1,152 @@
+// Package tree is the delivery tree and the engine that takes packets through
+// it: kind, host, section, chain.
+//
+// To follow a packet, read walk.go from deliver down. A packet enters through a
+// source (source.go) or a handler's transaction (txn.go), waits for its turn in
+// the queue of its order key (key.go), finds its branch by host (host.go), goes
+// through each section's chain as a walk, and ends claimed, bounced
+// (bounce.go) or dropped; then whoever holds it is told (delivery.go).
+//
+// The same engine runs in every process. The core's has only hops: it hands a
+// walk over to the process of a link and goes on when the verdict comes
+// (hop.go). A plugin's engine has handlers, and the core as the one process
+// that it hands to (core.go); what is delivered there to sections that run
+// wholly in the same process is handled at once by the same worker, with the
+// same result. With everything linked into one program, one engine is both.
+package tree
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"runtime"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+// A Config is what an Engine is made from.
+type Config struct {
+	Process string          // the name that links have for this process; "" is the core or the only one
+	ID      uint64          // identity of this process, random, kept for its life; not 0
+	Core    bool            // it decides: it routes, bounces and tells outcomes
+	Modules []module.Module // what it links
+	Data    string          // folder that relative paths start from
+
+	// Fallback takes the log entries that no section claims. It must not
+	// deliver packets. Nil drops them.
+	Fallback func(entry *packet.Packet)
+}
+
+// An Engine is the delivery tree of one process. Its methods may be called
+// from many goroutines, but Make, Arrange, Start, Run and Stop once each and
+// in this order.
+type Engine struct {
+	config   Config
+	modules  map[string]*module.Module
+	sections []*section
+	kinds    [packet.NumKinds]hosts
+	keys     *keys
+	workers  *workers
+	clock    *clock
+	pool     deliveryPool
+	idle     sync.Pool // of *worker
+	counts   counts
+	log      logs
+	core     *core // plugin: the way to the core; nil in the core
+
+	mu       sync.Mutex
+	remotes  map[string]*Remote
+	made     Made
+	attached map[string]bool // "index host", of those attached
+	dead     []Dead
+
+	explains explains
+
+	ready    chan struct{} // closed by Run
+	stop     chan struct{} // closed when everything has ended
+	stopping atomic.Bool
+	cancel   context.CancelFunc
+	runs     sync.WaitGroup
+	started  []*link // in the order of their start
+}
+
+// New returns an engine without sections.
+func New(c Config) *Engine {
+	e := &Engine{
+		config: c, modules: map[string]*module.Module{}, keys: newKeys(), clock: newClock(),
+		remotes: map[string]*Remote{}, attached: map[string]bool{},
+		ready: make(chan struct{}), stop: make(chan struct{}), cancel: func() {},
+	}
+	for i := range c.Modules {
+		e.modules[c.Modules[i].Name] = &c.Modules[i]
+	}
+	e.workers = &workers{e: e, limit: max(2, runtime.GOMAXPROCS(0))}
+	e.log.e = e
+	if !c.Core {
+		e.core = newCore(e)
+	}
+	go e.clock.run(e.stop, e.tick)
+	return e
+}
+
+// tick is called at each tick of the clock.
+func (e *Engine) tick(now int64) {
+	e.mu.Lock()
+	remotes := make([]*Remote, 0, len(e.remotes))
+	for _, r := range e.remotes {
+		remotes = append(remotes, r)
+	}
+	e.mu.Unlock()
+	for _, r := range remotes {
+		r.expire(now)
+	}
+}
+
+// Remote returns another process by the name that links have for it.
+func (e *Engine) Remote(process string) *Remote {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.remotes[process]
+	if r == nil {
+		r = &Remote{e: e, name: process}
+		e.remotes[process] = r
+	}
+	return r
+}
+
+// counts are what the engine counts.
+type counts struct {
+	in                        [packet.NumKinds]atomic.Uint64
+	claimed, refused, dropped [packet.NumKinds]atomic.Uint64
+}
+
+func (c *counts) entered(p *packet.Packet) { c.in[p.Kind].Add(1) }
+
+func (c *counts) outcome(d *delivery) {
+	switch d.result {
+	case packet.Claimed:
+		c.claimed[d.p.Kind].Add(1)
+	case packet.Refused:
+		c.refused[d.p.Kind].Add(1)
+	case packet.Dropped:
+		c.dropped[d.p.Kind].Add(1)
+	}
+}
+
+// A Count says how many packets of a kind entered, and how those that ended
+// did. Observers' copies are not counted.
+type Count struct {
+	Kind                               packet.Kind
+	Entered, Claimed, Refused, Dropped uint64
+}
+
+// Counts returns the counts of each kind in this process.
+func (e *Engine) Counts() [packet.NumKinds]Count {
+	var all [packet.NumKinds]Count
+	for k := range all {
+		all[k] = Count{packet.Kind(k), e.counts.in[k].Load(), e.counts.claimed[k].Load(), e.counts.refused[k].Load(), e.counts.dropped[k].Load()}
+	}
+	return all
+}

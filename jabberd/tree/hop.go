@@ -1,0 +1,372 @@
+package tree
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+// Marks of a walk beside its section and link; see Walk.Part.
+const (
+	bounceMark = 1 << 63
+	showMark   = 1 << 62
+)
+
+// A Remote is another process, as the engine sees it. In the core: one that
+// walks are handed over to, and that delivers. In a plugin: the core.
+//
+// The methods that are named On take the records that came from it. They are
+// called by one goroutine, in the order in which the records came, and do not
+// wait. Records may be reused afterwards, what they point to may not.
+type Remote struct {
+	e    *Engine
+	name string
+
+	mu       sync.Mutex
+	peer     Peer // nil while it is away
+	id       uint64
+	gone     *packet.Reject // it will not come back
+	nextWalk uint64
+	walks    ring[walk] // handed over and not answered, by ID
+	single   uint64     // suspects up to this ID go one at a time; 0 is none
+	scratch  Walk
+
+	settled atomic.Uint64 // the process's numbers below are settled
+}
+
+// A Dead is a packet that was bounced because processes died with it.
+type Dead struct {
+	Process string        `json:"process"`
+	At      time.Time     `json:"at"`
+	Deaths  int           `json:"deaths"`
+	Packet  packet.Packet `json:"packet"`
+}
+
+// maxDead is how many such packets are kept; the oldest go first.
+const maxDead = 1000
+
+// DeadPackets returns the packets that processes died with, oldest first.
+func (e *Engine) DeadPackets() []Dead {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]Dead(nil), e.dead...)
+}
+
+// hop hands a walk over to the process of its step.
+func (r *Remote) hop(w *worker, k *walk) {
+	r.mu.Lock()
+	refuse := r.gone
+	if refuse == nil && r.peer == nil && r.walks.count >= k.s.queue {
+		refuse = packet.Refuse("resource-constraint", "the service is away and too much waits for it")
+	}
+	if refuse != nil {
+		r.mu.Unlock()
+		r.e.end(w, k, packet.Pass, refuse)
+		return
+	}
+	r.nextWalk++
+	k.id, k.sent = r.nextWalk, false
+	r.walks.put(k.id, k)
+	if r.peer != nil && r.single == 0 {
+		r.send(k)
+	}
+	r.mu.Unlock()
+}
+
+// send tells the process of a walk; the lock is held.
+func (r *Remote) send(k *walk) {
+	d := k.d
+	rec := &r.scratch
+	*rec = Walk{
+		ID: k.id, Origin: d.origin, Num: d.named, Part: d.mark | uint64(k.s.index)<<16 | uint64(k.s.steps[k.step].link),
+		Section: k.s.index, Link: uint16(k.s.steps[k.step].link), Timeout: r.e.clock.left(k.expires), Packet: k.p,
+	}
+	if d.from != nil {
+		rec.Settled = d.from.settled.Load()
+	}
+	if k.deaths > 0 {
+		rec.Packet.Flags |= packet.Redelivered
+	}
+	if k.showing {
+		rec.Answer = d.answer
+		rec.Part |= showMark
+	}
+	k.sent = true
+	r.peer.Walk(rec)
+}
+
+// Up says that the process is there: peer is the way to it, id its identity.
+// What an earlier process had not answered is handed over again, marked.
+func (r *Remote) Up(peer Peer, id uint64) {
+	if r.e.core != nil {
+		r.e.core.up(peer, id)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	again := r.id != 0 && r.id != id
+	r.peer, r.id = peer, id
+	suspects := uint64(0)
+	if again {
+		r.walks.all(func(n uint64, k *walk) bool {
+			if k.sent {
+				k.deaths++
+				k.sent = false
+			}
+			if k.deaths >= 2 {
+				suspects = n
+			}
+			return true
+		})
+	}
+	if suspects > 0 {
+		r.single = suspects
+	}
+	r.pump()
+}
+
+// Down says that the connection to the process is lost. In the core that means
+// that the process is as good as dead: whoever calls it ends the process and
+// starts another.
+func (r *Remote) Down() {
+	if r.e.core != nil {
+		r.e.core.down()
+		return
+	}
+	r.mu.Lock()
+	r.peer = nil
+	culprit := r.culprit()
+	r.mu.Unlock()
+	if culprit != nil {
+		r.bury(culprit)
+	}
+}
+
+// culprit takes the suspect that was alone with the process when it died; the
+// lock is held.
+func (r *Remote) culprit() *walk {
+	if r.single == 0 {
+		return nil
+	}
+	var found *walk
+	r.walks.all(func(n uint64, k *walk) bool {
+		if k.sent {
+			found = k
+		}
+		return found == nil
+	})
+	if found == nil || found.deaths < 2 {
+		return nil
+	}
+	return r.walks.take(found.id)
+}
+
+// bury bounces a packet that the process died with three times, and keeps it.
+func (r *Remote) bury(k *walk) {
+	e := r.e
+	e.mu.Lock()
+	e.dead = append(e.dead, Dead{Process: r.name, At: time.Now(), Deaths: int(k.deaths) + 1, Packet: k.p})
+	if len(e.dead) > maxDead {
+		e.dead = e.dead[1:]
+	}
+	e.mu.Unlock()
+	e.log.buried(r.name, k)
+	e.outside(func(w *worker) {
+		e.end(w, k, packet.Pass, packet.Refuse("internal-server-error", "a process died while it handled this"))
+	})
+}
+
+// pump sends what is due; the lock is held.
+func (r *Remote) pump() {
+	if r.peer == nil {
+		return
+	}
+	r.walks.all(func(n uint64, k *walk) bool {
+		if r.single > 0 && n > r.single {
+			r.single = 0 // all suspects are through
+		}
+		if !k.sent {
+			r.send(k)
+		}
+		return r.single == 0 // one at a time
+	})
+	if r.walks.count == 0 {
+		r.single = 0
+	}
+}
+
+// Dead says that the process is gone and will not come back: what waits for
+// it, and all that comes, is bounced.
+func (r *Remote) Dead(reason string) {
+	refuse := packet.Refuse("service-unavailable", reason)
+	r.mu.Lock()
+	r.gone, r.peer = refuse, nil
+	walks := r.takeAll(func(*walk) bool { return true })
+	r.mu.Unlock()
+	r.e.giveUp(walks, refuse)
+}
+
+// expire gives up the walks whose time is up.
+func (r *Remote) expire(now int64) {
+	r.mu.Lock()
+	walks := r.takeAll(func(k *walk) bool { return k.expires < now })
+	if len(walks) > 0 && r.single > 0 {
+		r.pump()
+	}
+	r.mu.Unlock()
+	r.e.giveUp(walks, packet.Refuse("remote-server-timeout", "the service did not answer in time"))
+}
+
+func (r *Remote) takeAll(which func(*walk) bool) []*walk {
+	var walks []*walk
+	r.walks.all(func(n uint64, k *walk) bool {
+		if which(k) {
+			walks = append(walks, r.walks.take(n))
+		}
+		return true
+	})
+	return walks
+}
+
+func (e *Engine) giveUp(walks []*walk, refuse *packet.Reject) {
+	if len(walks) == 0 {
+		return
+	}
+	e.outside(func(w *worker) {
+		for _, k := range walks {
+			k.showing = false
+			e.end(w, k, packet.Pass, refuse)
+		}
+	})
+}
+
+// outside runs f as a worker of the goroutine that calls it. In the core
+// nothing that follows can wait; elsewhere it is left to the pool.
+func (e *Engine) outside(f func(*worker)) {
+	w := e.worker()
+	defer e.release(w)
+	f(w)
+	if e.config.Core && len(e.modules) == 0 {
+		w.run()
+		return
+	}
+	w.handOff()
+}
+
+// OnCommit takes verdicts and deliveries of the process.
+func (r *Remote) OnCommit(c *Commit) {
+	e := r.e
+	e.outside(func(w *worker) {
+		r.settled.Store(c.Settled)
+		for i := range c.Deliveries {
+			r.enter(w, &c.Deliveries[i])
+		}
+		for i := range c.Stops {
+			r.stop(w, &c.Stops[i])
+		}
+	})
+}
+
+// enter puts a delivery of the process into the tree.
+func (r *Remote) enter(w *worker, rec *Delivery) {
+	e := r.e
+	d := e.pool.get(&rec.Packet)
+	d.loop = d.p.Kind == packet.Log
+	if rec.Timeout > 0 {
+		d.deadline = e.clock.after(rec.Timeout)
+	}
+	if rec.Num != 0 {
+		d.from, d.num = r, rec.Num
+		d.origin, d.named = r.id, rec.Num
+	}
+	if rec.Cause != 0 {
+		r.mu.Lock()
+		cause := r.walks.get(rec.Cause)
+		if cause != nil {
+			cause.d.open.Add(1)
+			d.cause = cause.d
+			d.loop = d.loop || cause.d.loop
+			d.p.Hops = max(d.p.Hops, cause.d.p.Hops+1)
+		}
+		r.mu.Unlock()
+	}
+	e.deliver(w, d)
+}
+
+// stop takes a verdict. One for a walk that was given up is discarded.
+func (r *Remote) stop(w *worker, rec *Stop) {
+	r.mu.Lock()
+	k := r.walks.take(rec.Walk)
+	if k != nil && r.single > 0 {
+		r.pump()
+	}
+	r.mu.Unlock()
+	if k == nil {
+		return
+	}
+	if k.showing {
+		k.showing = false
+		if rec.Answer != nil {
+			k.d.answer = rec.Answer
+		}
+		r.e.ended(w, k.d)
+		return
+	}
+	r.e.verdict(w, k, rec)
+}
+
+// verdict goes on with a walk after what another process said.
+func (e *Engine) verdict(w *worker, k *walk, rec *Stop) {
+	switch {
+	case rec.Reject != nil:
+		e.end(w, k, packet.Pass, rec.Reject)
+		return
+	case rec.Verdict == packet.Pass:
+		if rec.Changed != nil {
+			kind, flags, hops := k.p.Kind, k.p.Flags, k.p.Hops
+			k.p = *rec.Changed
+			k.p.Kind, k.p.Flags, k.p.Hops = kind, flags, hops
+		}
+		for k.step++; k.step < len(k.s.steps) && k.s.steps[k.step].link < int(rec.Link); k.step++ {
+		}
+		e.walk(w, k)
+		return
+	case rec.Answer != nil:
+		k.d.answer = rec.Answer
+	}
+	e.end(w, k, rec.Verdict, nil)
+}
+
+// settle tells the process how one of its deliveries ended.
+func (r *Remote) settle(d *delivery) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.peer != nil && r.id == d.origin {
+		r.peer.Settle(&Settlement{Num: d.num, Result: d.result, Reason: d.reason, Answer: d.answer})
+	}
+}
+
+func (r *Remote) tellHost(h *HostChange) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.peer != nil {
+		r.peer.Host(h)
+	}
+}
+
+// OnHost takes a request to attach or detach (in the core), or the news of
+// one (in a plugin).
+func (r *Remote) OnHost(h *HostChange) {
+	e := r.e
+	if e.core != nil {
+		e.core.onHost(h)
+		return
+	}
+	answer := *h
+	if err := e.changeHost(*h); err != nil {
+		answer.Refused = err.Error()
+	}
+	r.tellHost(&answer)
+}

@@ -1,0 +1,248 @@
+package tree
+
+import (
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+// An inbound is a walk that the core handed over: the delivery that it is
+// attached to answers it.
+type inbound struct {
+	rec   Walk
+	epoch uint64
+	stop  Stop
+	orig  packet.Packet // to see whether a link changed it
+}
+
+// A group is what must reach the core in one frame: the verdict on a walk, and
+// what handling it delivered, also through sections of this process. Groups
+// that deliver packets of the same key are joined, so that their order stays.
+type group struct {
+	core   *core
+	open   int // deliveries that are not handled yet
+	stops  []*inbound
+	out    []*delivery
+	joined *group // what it became part of
+}
+
+// find returns the group that g is part of now, nil for nil.
+func (g *group) find() *group {
+	for g != nil && g.joined != nil {
+		g = g.joined
+	}
+	return g
+}
+
+// join makes two groups one; a may be nil.
+func join(a, b *group) *group {
+	if a == nil {
+		return b
+	}
+	b.open += a.open
+	b.stops = append(b.stops, a.stops...)
+	b.out = append(b.out, a.out...)
+	a.joined = b
+	a.stops, a.out = nil, nil
+	return b
+}
+
+// expect says that n more deliveries belong to the group.
+func (g *group) expect(n int) {
+	if g == nil || n == 0 {
+		return
+	}
+	g.core.mu.Lock()
+	g.find().open += n
+	g.core.mu.Unlock()
+}
+
+// handled says that a delivery of the group was handled here.
+func (g *group) handled(e *Engine, d *delivery) {
+	if g == nil {
+		return
+	}
+	c := e.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g = g.find()
+	if d.inbound != nil {
+		g.stops = append(g.stops, d.inbound)
+	}
+	g.open--
+	c.flush(g)
+}
+
+// flush sends a group if it is complete; the lock is held.
+func (c *core) flush(g *group) {
+	if g.open > 0 {
+		return
+	}
+	c.recs.Stops, c.recs.Deliveries = c.recs.Stops[:0], c.recs.Deliveries[:0]
+	for _, d := range g.out {
+		delete(c.unsent, d.key)
+		c.hold(d)
+		c.recs.Deliveries = append(c.recs.Deliveries, c.record(d, c.causeID(d)))
+	}
+	for _, in := range g.stops {
+		in.stop.Walk = in.rec.ID
+		c.remember(in)
+		if in.epoch == c.epoch {
+			c.recs.Stops = append(c.recs.Stops, in.stop)
+		}
+	}
+	c.recs.Settled = c.settled()
+	c.send()
+	g.out, g.stops = nil, nil
+}
+
+// causeID returns the walk whose handling delivered d, 0 if this core did not
+// hand it over.
+func (c *core) causeID(d *delivery) uint64 {
+	for up := d.cause; up != nil; up = up.cause {
+		if up.inbound != nil {
+			if up.inbound.epoch == c.epoch {
+				return up.inbound.rec.ID
+			}
+			return 0
+		}
+	}
+	return 0
+}
+
+// remember keeps a verdict for a core that may hand the walk over again; the
+// lock is held.
+func (c *core) remember(in *inbound) {
+	if in.rec.Num == 0 {
+		return
+	}
+	if s := c.memory[in.rec.Origin].find(in.rec.Num, in.rec.Part); s != nil {
+		stop := in.stop
+		s.stop, s.in = &stop, nil
+	}
+}
+
+// OnWalk takes a walk that the core hands over.
+func (r *Remote) OnWalk(rec *Walk) {
+	e, c := r.e, r.e.core
+	c.mu.Lock()
+	if rec.Num != 0 && c.known(rec) {
+		c.mu.Unlock()
+		return
+	}
+	if int(rec.Section) >= len(e.sections) {
+		c.recs = Commit{Stops: append(c.recs.Stops[:0], Stop{Walk: rec.ID, Reject: packet.Refuse("internal-server-error", "")}), Settled: c.settled()}
+		c.send()
+		c.mu.Unlock()
+		return
+	}
+	in := &inbound{rec: *rec, epoch: c.epoch, orig: rec.Packet}
+	if rec.Num != 0 {
+		c.memory[rec.Origin].note(rec, in)
+	}
+	c.mu.Unlock()
+
+	d := e.pool.get(&rec.Packet)
+	d.inbound = in
+	d.group = &group{core: c, open: 1}
+	d.origin, d.named, d.mark = rec.Origin, rec.Num, rec.Part&^showMark
+	d.loop = d.p.Kind == packet.Log
+	d.deadline = e.clock.after(rec.Timeout)
+	w := e.worker()
+	d.key = e.keys.of(&d.p)
+	w.push(e.keys.enter(d, e.pipeOf))
+	w.handOff()
+	e.release(w)
+}
+
+// known answers a walk that was handed over before, by this core or an earlier
+// one; the lock is held.
+func (c *core) known(rec *Walk) bool {
+	m := c.memory[rec.Origin]
+	if m == nil {
+		m = &memory{}
+		c.memory[rec.Origin] = m
+	}
+	m.said.drop(rec.Settled)
+	s := m.find(rec.Num, rec.Part)
+	switch {
+	case s == nil:
+		return false
+	case s.stop == nil:
+		s.in.rec.ID, s.in.epoch = rec.ID, c.epoch
+	default:
+		stop := *s.stop
+		stop.Walk = rec.ID
+		c.recs = Commit{Stops: append(c.recs.Stops[:0], stop), Settled: c.settled()}
+		c.send()
+	}
+	return true
+}
+
+func (m *memory) note(rec *Walk, in *inbound) {
+	m.said.put(rec.Num, &said{part: rec.Part, in: in, more: m.said.get(rec.Num)})
+}
+
+// resume handles a walk that the core handed over: the links of this process
+// from one on, until one is not.
+func (e *Engine) resume(w *worker, d *delivery) {
+	in := d.inbound
+	s := e.sections[in.rec.Section]
+	links := s.run(int(in.rec.Link), e.config.Process)
+	d.walks = append(d.one[:0], &d.first)
+	d.first.begin(d, s, e)
+	if in.rec.Answer != nil {
+		d.answer = in.rec.Answer
+		e.showAll(w, d, links)
+		in.stop = Stop{Verdict: packet.Claim, Answer: d.answer}
+		e.finish(w, d)
+		return
+	}
+	in.stop = e.links(w, d, s, links)
+	d.answer = nil
+	e.finish(w, d)
+}
+
+// links asks links one after another and returns the verdict.
+func (e *Engine) links(w *worker, d *delivery, s *section, links []link) Stop {
+	in, p := d.inbound, &d.first.p
+	for i := range links {
+		if links[i].passive || links[i].handler == nil {
+			continue
+		}
+		v, err := e.handle(w, d, &links[i], s, p)
+		switch {
+		case err != nil:
+			return Stop{Reject: rejectOf(err)}
+		case v == packet.Claim && d.p.Kind == packet.XDB && d.answer != nil:
+			e.showAll(w, d, links[:i])
+			return Stop{Verdict: v, Answer: d.answer}
+		case v != packet.Pass:
+			return Stop{Verdict: v}
+		}
+	}
+	stop := Stop{Verdict: packet.Pass, Link: in.rec.Link + uint16(len(links))}
+	if changed(p, &in.orig) {
+		c := *p
+		stop.Changed = &c
+	}
+	return stop
+}
+
+// showAll shows an answer to links that passed, the nearest first.
+func (e *Engine) showAll(w *worker, d *delivery, links []link) {
+	for i := len(links) - 1; i >= 0; i-- {
+		if links[i].watcher != nil {
+			e.watch(w, d, &links[i], &d.first.p, d.answer)
+		}
+	}
+}
+
+// changed reports whether a handler changed a packet. A body is never written
+// to, so that another one is another slice.
+func changed(a, b *packet.Packet) bool {
+	if len(a.Body) != len(b.Body) || len(a.Body) > 0 && &a.Body[0] != &b.Body[0] {
+		return true
+	}
+	return a.Host != b.Host || a.Section != b.Section || a.To != b.To || a.From != b.From || a.Name != b.Name ||
+		a.Type != b.Type || a.ID != b.ID || a.NS != b.NS || a.Lang != b.Lang || a.Attrs != b.Attrs ||
+		a.Near != b.Near || a.Far != b.Far || a.Seq != b.Seq
+}

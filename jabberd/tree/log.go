@@ -1,0 +1,218 @@
+package tree
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+// Entries above maxEntries under way, and fallback entries above fallbackRate
+// a second, are dropped and counted.
+const (
+	maxEntries   = 10000
+	fallbackRate = 1000
+)
+
+// logs makes log packets of what handlers and the engine itself have to say.
+type logs struct {
+	e       *Engine
+	pending atomic.Int64
+	dropped atomic.Int64
+
+	mu     sync.Mutex
+	second int64
+	count  int
+}
+
+// of returns the logger of one link.
+func (g *logs) of(s *section, l *link) *slog.Logger {
+	h := &logHandler{logs: g, from: s.id, inLog: s.on(packet.Log), host: s.host()}
+	return slog.New(h).With("module", l.Module, "place", l.Place)
+}
+
+// host returns the host of a section that is for one, as its entries have it.
+func (s *section) host() string {
+	if strings.Contains(s.id, ".") || s.id == "localhost" {
+		return s.id
+	}
+	return ""
+}
+
+// Logger returns a logger for what the process itself has to say; from names
+// the writer.
+func (e *Engine) Logger(from string) *slog.Logger {
+	return slog.New(&logHandler{logs: &e.log, from: from})
+}
+
+// A logHandler is a slog.Handler whose records become log packets.
+type logHandler struct {
+	logs  *logs
+	from  string
+	host  string
+	inLog bool // its section handles log packets: its own entries must not go round
+	attrs string
+	group string
+}
+
+func (h *logHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	c := *h
+	for _, a := range attrs {
+		c.attrs += attribute(c.group, a)
+	}
+	return &c
+}
+
+func (h *logHandler) WithGroup(name string) slog.Handler {
+	c := *h
+	c.group += name + "."
+	return &c
+}
+
+// attribute writes a field as an XML attribute with a space before it.
+func attribute(group string, a slog.Attr) string {
+	if a.Key == "" {
+		return ""
+	}
+	name := strings.Map(func(r rune) rune {
+		if r == '.' || r == '-' || r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, group+a.Key)
+	if name[0] < 'A' {
+		name = "_" + name
+	}
+	return " " + name + "='" + escapeAttr.Replace(clean(a.Value.Resolve().String())) + "'"
+}
+
+var escapeAttr = strings.NewReplacer("&", "&amp;", "<", "&lt;", "'", "&apos;", "\n", "&#10;", "\t", "&#9;")
+
+// clean drops what XML cannot carry.
+func clean(s string) string {
+	return strings.ToValidUTF8(strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r == 0xfffe || r == 0xffff {
+			return -1
+		}
+		return r
+	}, s), "\uFFFD")
+}
+
+func levelName(l slog.Level) string {
+	switch {
+	case l < slog.LevelInfo:
+		return "debug"
+	case l < slog.LevelWarn:
+		return "info"
+	case l < slog.LevelError:
+		return "warn"
+	}
+	return "error"
+}
+
+func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
+	p := packet.Packet{
+		Kind: packet.Log, Name: "entry", Type: levelName(r.Level), From: h.from, Host: h.host,
+		Attrs: h.attrs, Body: []byte(escapeText.Replace(clean(r.Message))),
+	}
+	r.Attrs(func(a slog.Attr) bool {
+		p.Attrs += attribute(h.group, a)
+		return true
+	})
+	t := txnOf(ctx)
+	h.logs.entry(&p, h.inLog || t != nil && t.d.loop)
+	return nil
+}
+
+// entry puts a log packet into the tree, or, if a log packet is its cause, to
+// where those go that nobody claims.
+func (g *logs) entry(p *packet.Packet, loop bool) {
+	e := g.e
+	switch {
+	case loop || e.stopping.Load():
+		g.fallback(p)
+		return
+	case g.pending.Add(1) > maxEntries:
+		g.pending.Add(-1)
+		g.dropped.Add(1)
+		return
+	}
+	d := e.pool.get(p)
+	d.loop = true
+	d.entry = true
+	w := e.worker()
+	e.deliver(w, d)
+	w.handOff()
+	e.release(w)
+}
+
+// fallback is where entries go that no section claims.
+func (g *logs) fallback(p *packet.Packet) {
+	if g.e.config.Fallback == nil {
+		return
+	}
+	now := time.Now().Unix()
+	g.mu.Lock()
+	if g.second != now {
+		g.second, g.count = now, 0
+	}
+	g.count++
+	over := g.count > fallbackRate
+	g.mu.Unlock()
+	if over {
+		g.dropped.Add(1)
+		return
+	}
+	g.e.config.Fallback(p)
+}
+
+// say logs what the engine has to say about a link.
+func (g *logs) say(level slog.Level, loop bool, s *section, l *link, text string, args ...any) {
+	h := &logHandler{logs: g, from: "tree", inLog: loop}
+	log := slog.New(h)
+	if s != nil {
+		log = log.With("section", s.id)
+	}
+	if l != nil {
+		log = log.With("module", l.Module, "place", l.Place)
+	}
+	log.Log(context.Background(), level, text, args...)
+}
+
+// failure logs the error of a handler, once. A Reject is no failure.
+func (g *logs) failure(d *delivery, s *section, l *link, err error) {
+	if _, ok := err.(*packet.Reject); ok {
+		return
+	}
+	g.say(slog.LevelError, d.loop, s, l, err.Error(), "kind", d.p.Kind.String(), "host", d.p.Branch(), "to", d.p.To, "from", d.p.From)
+}
+
+func (g *logs) panicked(l *link, what any) {
+	g.say(slog.LevelError, false, nil, l, "panic while it was shown an answer", "panic", what)
+}
+
+func (g *logs) loop(d *delivery) {
+	g.say(slog.LevelWarn, d.loop, nil, nil, "packet dropped after 32 hops: it goes round in a loop", "kind", d.p.Kind.String(), "to", d.p.To, "from", d.p.From)
+}
+
+func (g *logs) unstarted(s *section, l *link, err error) {
+	g.say(slog.LevelWarn, s.on(packet.Log), s, l, "optional block did not start: "+err.Error())
+}
+
+func (g *logs) stopped(s *section, l *link, err error) {
+	text := "stopped before its time; it is started again"
+	if err != nil {
+		text = err.Error() + "; it is started again"
+	}
+	g.say(slog.LevelError, s.on(packet.Log), s, l, text)
+}
+
+func (g *logs) buried(process string, k *walk) {
+	g.say(slog.LevelError, k.d.loop, k.s, nil, "packet bounced: a process died with it three times; see jabberd dead", "process", process, "to", k.p.To, "from", k.p.From, "id", k.p.ID)
+}

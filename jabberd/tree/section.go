@@ -1,0 +1,107 @@
+package tree
+
+import (
+	"slices"
+	"time"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+// Defaults of a section.
+const (
+	defaultTimeout = 30 * time.Second
+	defaultQueue   = 10000
+)
+
+// A section is one section of the tree, compiled: its chain as steps.
+type section struct {
+	index   uint32
+	id      string
+	kinds   []packet.Kind
+	place   string
+	observe bool
+	uplink  bool
+	local   bool    // no step is a hop
+	pipe    *Remote // the one process that does it all: its packets need not wait for one another's verdict
+	timeout time.Duration
+	queue   int
+	links   []link
+	steps   []step
+	alone   *branch // of this section only, for an observer's copy
+}
+
+// A link is one block of a chain.
+type link struct {
+	module.Link
+	handler packet.Handler // nil in another process, and of a passive module
+	watcher module.Watcher // handler, if it is one
+	passive bool
+	watches bool // somebody there wants to see answers
+}
+
+// A step is what the engine does at once: ask one handler, or hand over to a
+// process that asks several.
+type step struct {
+	link    int // the first link
+	handler packet.Handler
+	remote  *Remote
+	watches bool
+}
+
+func newSection(index int, m *module.Section) *section {
+	s := &section{
+		index: uint32(index), id: m.ID, kinds: m.Kinds, place: m.Place,
+		observe: m.Observe, uplink: m.Uplink, timeout: m.Timeout, queue: m.Queue,
+	}
+	if s.timeout == 0 {
+		s.timeout = defaultTimeout
+	}
+	if s.queue == 0 {
+		s.queue = defaultQueue
+	}
+	for _, l := range m.Chain {
+		s.links = append(s.links, link{Link: l})
+	}
+	return s
+}
+
+// compile makes the steps. Neighbours that run in one other process are one
+// hop.
+func (s *section) compile(e *Engine) {
+	s.steps, s.local = nil, true
+	for i := range s.links {
+		l := &s.links[i]
+		switch {
+		case l.passive:
+		case l.Process == e.config.Process:
+			s.steps = append(s.steps, step{link: i, handler: l.handler, watches: l.watcher != nil})
+		default:
+			s.local = false
+			r := e.Remote(l.Process)
+			if n := len(s.steps); n > 0 && s.steps[n-1].remote == r {
+				s.steps[n-1].watches = s.steps[n-1].watches || l.watches
+				continue
+			}
+			s.steps = append(s.steps, step{link: i, remote: r, watches: l.watches})
+		}
+	}
+	s.alone = newBranch("", []*section{s})
+	s.pipe = nil
+	if len(s.steps) == 1 {
+		s.pipe = s.steps[0].remote
+	}
+}
+
+// run returns the links from one on that run in this process without a
+// foreign one between them: those that one hop asks.
+func (s *section) run(from int, process string) []link {
+	to := from
+	for to < len(s.links) && (s.links[to].passive || s.links[to].Process == process) {
+		to++
+	}
+	return s.links[from:to]
+}
+
+// on reports whether the section takes packets of a kind.
+func (s *section) on(k packet.Kind) bool { return slices.Contains(s.kinds, k) }

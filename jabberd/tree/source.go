@@ -1,0 +1,100 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+const defaultWindow = 64
+
+// errStopped is the error of a delivery after the server has begun to stop.
+var errStopped = errors.New("the server is stopping")
+
+// A source is where packets enter; see module.Source.
+type source struct {
+	e      *Engine
+	config module.SourceConfig
+
+	mu      sync.Mutex
+	credits int
+	waiting chan struct{} // closed when a credit comes back; nil if nobody waits
+	closed  bool
+}
+
+func (e *Engine) newSource(c module.SourceConfig) *source {
+	if c.Window <= 0 {
+		c.Window = defaultWindow
+	}
+	return &source{e: e, config: c, credits: c.Window}
+}
+
+// Deliver implements module.Source.
+func (s *source) Deliver(ctx context.Context, p *packet.Packet, tag uint64) error {
+	if err := s.spend(ctx); err != nil {
+		return err
+	}
+	e := s.e
+	d := e.pool.get(p)
+	d.source, d.tag = s, tag
+	w := e.worker()
+	defer e.release(w)
+	e.deliver(w, d)
+	if s.config.Own {
+		w.run()
+	} else {
+		w.handOff()
+	}
+	return nil
+}
+
+// spend takes a credit, waiting for one if there is none.
+func (s *source) spend(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		if s.e.stopping.Load() {
+			s.mu.Unlock()
+			return errStopped
+		}
+		if s.credits > 0 {
+			s.credits--
+			s.mu.Unlock()
+			return nil
+		}
+		if s.waiting == nil {
+			s.waiting = make(chan struct{})
+		}
+		wait := s.waiting
+		s.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// settle gives the credit back and tells the source.
+func (s *source) settle(d *delivery) {
+	s.mu.Lock()
+	s.credits++
+	if s.waiting != nil {
+		close(s.waiting)
+		s.waiting = nil
+	}
+	tell := s.config.Settled != nil && !s.closed
+	s.mu.Unlock()
+	if tell {
+		s.config.Settled([]packet.Outcome{{Tag: d.tag, Result: d.result, Reason: d.reason}})
+	}
+}
+
+// Close implements module.Source.
+func (s *source) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+}

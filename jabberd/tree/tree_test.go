@@ -1,0 +1,241 @@
+package tree_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/jabberd/tree"
+)
+
+type handle = func(ctx context.Context, env module.Env, p *packet.Packet) (packet.Verdict, error)
+
+// A rig is a server in one process, or a core with plugin processes that are
+// joined by pipes. Handlers are functions by name; "PROCESS/NAME" runs in a
+// process of its own.
+type rig struct {
+	t        *testing.T
+	handlers map[string]handle
+	core     *tree.Engine
+	plugins  map[string]*tree.Engine
+	plan     []module.Section
+	envs     sync.Map // name to module.Env
+	fallback chan packet.Packet
+	ids      uint64
+}
+
+func newRig(t *testing.T, handlers map[string]handle) *rig {
+	r := &rig{t: t, handlers: handlers, plugins: map[string]*tree.Engine{}, fallback: make(chan packet.Packet, 10000)}
+	return r
+}
+
+// section adds a section: hosts, then links "NAME" or "PROCESS/NAME".
+func (r *rig) section(s module.Section, hosts []string, links ...string) *rig {
+	for i, l := range links {
+		var process, name string
+		if n, _ := fmt.Sscanf(l, "%1s/%s", &process, &name); n != 2 {
+			process, name = "", l
+		}
+		link := module.Link{Module: name, Process: process, Place: l}
+		if i == 0 && len(hosts) > 0 {
+			s.Chain = append(s.Chain, module.Link{Module: "host", Process: process, Args: []byte(`{"names":["` + join(hosts, `","`) + `"]}`)})
+		}
+		s.Chain = append(s.Chain, link)
+		if process != "" {
+			r.plugins[process] = nil
+		}
+	}
+	r.plan = append(r.plan, s)
+	return r
+}
+
+func join(list []string, with string) string {
+	out := list[0]
+	for _, s := range list[1:] {
+		out += with + s
+	}
+	return out
+}
+
+func (r *rig) modules() []module.Module {
+	type names struct {
+		Names []string `json:"names"`
+	}
+	all := packet.NumKinds
+	var kinds []packet.Kind
+	for k := range all {
+		kinds = append(kinds, k)
+	}
+	host := module.Define("host", "", kinds, func(env module.Env, a names) (packet.Handler, error) {
+		for _, n := range a.Names {
+			if err := env.Attach(n); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	})
+	host.Passive = true
+	list := []module.Module{host}
+	for name, h := range r.handlers {
+		list = append(list, module.Define(name, "", kinds, func(env module.Env, _ struct{}) (packet.Handler, error) {
+			r.envs.Store(name, env)
+			return packet.HandlerFunc(func(ctx context.Context, p *packet.Packet) (packet.Verdict, error) { return h(ctx, env, p) }), nil
+		}))
+	}
+	return list
+}
+
+func (r *rig) engine(process string, core bool) *tree.Engine {
+	r.ids++
+	return tree.New(tree.Config{Process: process, ID: r.ids, Core: core, Modules: r.modules(), Fallback: func(p *packet.Packet) {
+		select {
+		case r.fallback <- *p:
+		default:
+		}
+	}})
+}
+
+// start makes and connects everything.
+func (r *rig) start() *rig {
+	r.core = r.engine("", true)
+	all, wrong := r.core.Make(r.plan)
+	for name := range r.plugins {
+		r.plugins[name] = r.engine(name, false)
+		made, w := r.plugins[name].Make(r.plan)
+		wrong = append(wrong, w...)
+		all.Join(made)
+	}
+	for _, w := range wrong {
+		r.t.Fatal(w.Error())
+	}
+	engines := []*tree.Engine{r.core}
+	for name, e := range r.plugins {
+		engines = append(engines, e)
+		r.connect(name, e)
+	}
+	for _, e := range engines {
+		if err := e.Arrange(all); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	for _, e := range engines {
+		if err := e.Start(context.Background()); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	for _, e := range engines {
+		e.Run()
+	}
+	r.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		for _, e := range engines {
+			e.Stop(ctx)
+		}
+	})
+	return r
+}
+
+func (r *rig) connect(name string, e *tree.Engine) {
+	here, there := r.core.Remote(name), e.Remote("")
+	there.Up(newPipe(here), 1)
+	here.Up(newPipe(there), r.ids+100)
+}
+
+func (r *rig) env(name string) module.Env {
+	v, ok := r.envs.Load(name)
+	if !ok {
+		r.t.Fatalf("no handler %s", name)
+	}
+	return v.(module.Env)
+}
+
+// A pipe carries records to the other end on a goroutine of its own, as a
+// connection does.
+type pipe struct {
+	mu    sync.Mutex
+	queue []func(*tree.Remote)
+	wake  chan struct{}
+	cut   chan struct{}
+}
+
+func newPipe(to *tree.Remote) *pipe {
+	p := &pipe{wake: make(chan struct{}, 1), cut: make(chan struct{})}
+	go func() {
+		for {
+			select {
+			case <-p.cut:
+				return
+			case <-p.wake:
+			}
+			p.mu.Lock()
+			q := p.queue
+			p.queue = nil
+			p.mu.Unlock()
+			for _, f := range q {
+				f(to)
+			}
+		}
+	}()
+	return p
+}
+
+func (p *pipe) add(f func(*tree.Remote)) {
+	p.mu.Lock()
+	p.queue = append(p.queue, f)
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *pipe) Walk(w *tree.Walk)         { c := *w; p.add(func(r *tree.Remote) { r.OnWalk(&c) }) }
+func (p *pipe) Settle(s *tree.Settlement) { c := *s; p.add(func(r *tree.Remote) { r.OnSettle(&c) }) }
+func (p *pipe) Host(h *tree.HostChange)   { c := *h; p.add(func(r *tree.Remote) { r.OnHost(&c) }) }
+func (p *pipe) Explain(x *tree.Explain)   { c := *x; p.add(func(r *tree.Remote) { r.OnExplain(&c) }) }
+func (p *pipe) Commit(c *tree.Commit) {
+	d := tree.Commit{Stops: append([]tree.Stop(nil), c.Stops...), Deliveries: append([]tree.Delivery(nil), c.Deliveries...), Settled: c.Settled}
+	p.add(func(r *tree.Remote) { r.OnCommit(&d) })
+}
+
+// A sink claims packets and tells of them.
+func sink(to chan<- packet.Packet) handle {
+	return func(_ context.Context, _ module.Env, p *packet.Packet) (packet.Verdict, error) {
+		to <- *p
+		return packet.Claim, nil
+	}
+}
+
+func normal(id string, kinds ...packet.Kind) module.Section {
+	if kinds == nil {
+		kinds = module.On(packet.Normal)
+	}
+	return module.Section{ID: id, Kinds: kinds, Place: id + ".hcl:1"}
+}
+
+func message(from, to, id string) *packet.Packet {
+	return &packet.Packet{Kind: packet.Normal, From: from, To: to, Name: "message", ID: id, Body: []byte("<body>" + id + "</body>")}
+}
+
+func receive(t *testing.T, from <-chan packet.Packet) packet.Packet {
+	t.Helper()
+	select {
+	case p := <-from:
+		return p
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing came")
+		return packet.Packet{}
+	}
+}
+
+// both runs a test with the links that are marked "p/" in this process, and in
+// one of their own.
+func both(t *testing.T, f func(t *testing.T, place func(string) string)) {
+	t.Run("in process", func(t *testing.T) { f(t, func(l string) string { return l }) })
+	t.Run("in two processes", func(t *testing.T) { f(t, func(l string) string { return "p/" + l }) })
+}

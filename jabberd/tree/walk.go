@@ -1,0 +1,248 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+// maxHops is how often a packet, or what it causes, may be put into the tree.
+const maxHops = 32
+
+// deliver puts a delivery into the tree: it waits in the queue of its key, or
+// its turn has come and w will run it.
+func (e *Engine) deliver(w *worker, d *delivery) {
+	d.key = e.keys.of(&d.p)
+	e.counts.entered(&d.p)
+	w.push(e.keys.enter(d, e.pipeOf))
+}
+
+// pipeOf returns the section whose process d would go to without anybody here
+// needing its verdict for the next packet of the key, nil if there is none.
+func (e *Engine) pipeOf(d *delivery) *section {
+	if d.inbound != nil || d.observer || !e.config.Core || d.p.Kind == packet.XDB {
+		return nil
+	}
+	b := e.branchOf(&d.p)
+	if b == nil || b.counted != 1 {
+		return nil
+	}
+	for _, s := range b.sections {
+		if !s.observe && s.pipe != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+func (e *Engine) branchOf(p *packet.Packet) *branch {
+	return e.kinds[p.Kind].lookup(p.Branch())
+}
+
+// turn is called when the turn of d has come.
+func (e *Engine) turn(w *worker, d *delivery) {
+	key := d.key
+	e.begin(w, d) // d may have ended when it returns
+	w.push(e.keys.begun(key, e.pipeOf))
+}
+
+func (e *Engine) begin(w *worker, d *delivery) {
+	if d.deadline == 0 {
+		d.deadline = e.clock.after(defaultTimeout)
+	}
+	if d.inbound != nil {
+		e.resume(w, d)
+		return
+	}
+	if d.observer {
+		e.start(w, d)
+		return
+	}
+	b := e.branchOf(&d.p)
+	if !e.config.Core && (b == nil || !b.local) {
+		key := d.key
+		e.outward(w, d) // d may have ended when it returns
+		e.leave(w, key)
+		return
+	}
+	if !e.config.Core && e.core.fenced(d) {
+		return // goes on when what went through the core has ended
+	}
+	d.branch = b
+	e.start(w, d)
+}
+
+// start begins the walks of d through the sections of its branch.
+func (e *Engine) start(w *worker, d *delivery) {
+	switch {
+	case d.branch == nil:
+		e.unclaimed(w, d, nil)
+		e.finish(w, d)
+		return
+	case d.p.Hops >= maxHops:
+		d.result, d.reason = packet.Dropped, packet.Refuse("resource-constraint", "the packet went round in a loop")
+		e.log.loop(d)
+		e.finish(w, d)
+		return
+	case d.p.Kind == packet.XDB:
+		d.left.Store(1)
+		e.question(w, d, 0)
+		return
+	}
+	counted := e.walksOf(d)
+	d.left.Store(int32(len(counted)) + 1)
+	for _, s := range d.branch.sections {
+		if s.observe && !d.observer {
+			e.observe(w, d, s)
+		}
+	}
+	for _, k := range counted {
+		e.walk(w, k)
+	}
+	e.ended(w, d)
+}
+
+// walksOf makes a walk for each counted section that the packet is for. The
+// first is part of the delivery, further ones are a copy each.
+func (e *Engine) walksOf(d *delivery) []*walk {
+	d.walks = d.one[:0]
+	for _, s := range d.branch.sections {
+		if s.observe != d.observer || d.p.Section != "" && d.p.Section != s.id {
+			continue
+		}
+		k := &d.first
+		if len(d.walks) > 0 {
+			k = &walk{}
+		}
+		k.begin(d, s, e)
+		d.walks = append(d.walks, k)
+	}
+	return d.walks
+}
+
+func (k *walk) begin(d *delivery, s *section, e *Engine) {
+	*k = walk{d: d, s: s, p: d.p}
+	k.expires = e.clock.after(s.timeout)
+}
+
+// observe gives an observer its copy: a delivery of its own, which nobody is
+// told of and nothing waits for.
+func (e *Engine) observe(w *worker, d *delivery, s *section) {
+	c := e.pool.get(&d.p)
+	c.observer, c.branch, c.loop, c.deadline = true, s.alone, d.loop, d.deadline
+	c.p.Section = s.id
+	c.key = d.key ^ uint64(s.index+1)<<40
+	c.group = d.group
+	c.group.expect(1)
+	w.push(e.keys.enter(c, e.pipeOf))
+}
+
+// walk goes on with a walk at its next step until it ends or is with another
+// process.
+func (e *Engine) walk(w *worker, k *walk) {
+	for k.step < len(k.s.steps) {
+		st := &k.s.steps[k.step]
+		if st.remote != nil {
+			st.remote.hop(w, k)
+			return
+		}
+		v, err := e.handle(w, k.d, &k.s.links[st.link], k.s, &k.p)
+		if err != nil || v != packet.Pass {
+			e.end(w, k, v, err)
+			return
+		}
+		k.step++
+	}
+	e.end(w, k, packet.Skip, nil)
+}
+
+// handle asks one handler, and puts what it delivered into the tree.
+func (e *Engine) handle(w *worker, d *delivery, l *link, s *section, p *packet.Packet) (v packet.Verdict, err error) {
+	t := w.begin(d)
+	v, err = ask(t, l.handler, p)
+	if err != nil {
+		for _, c := range t.out {
+			e.pool.put(c)
+		}
+		e.log.failure(d, s, l, err)
+	} else {
+		d.group.expect(len(t.out))
+		for _, c := range t.out {
+			d.causeOf(c)
+			c.group, c.origin, c.named, c.mark = d.group, d.origin, d.named, d.mark
+			e.deliver(w, c)
+		}
+		if t.answer != nil && v == packet.Claim {
+			d.answer = t.answer
+		}
+	}
+	t.end()
+	return v, err
+}
+
+// ask calls the handler; a panic is its error.
+func ask(t *txn, h packet.Handler, p *packet.Packet) (v packet.Verdict, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return h.Handle(t, p)
+}
+
+// end ends a walk with a verdict or an error.
+func (e *Engine) end(w *worker, k *walk, v packet.Verdict, err error) {
+	k.ended = true
+	k.claimed = err == nil && v == packet.Claim
+	if err != nil {
+		k.reject = rejectOf(err)
+	}
+	e.ended(w, k.d)
+}
+
+// rejectOf returns what the sender is told of an error.
+func rejectOf(err error) *packet.Reject {
+	var r *packet.Reject
+	if errors.As(err, &r) {
+		return r
+	}
+	return &packet.Reject{Condition: "internal-server-error"}
+}
+
+// ended is called when one of d's walks has ended, and once when all have
+// begun. The last call gives the outcome.
+func (e *Engine) ended(w *worker, d *delivery) {
+	if d.left.Add(-1) > 0 {
+		return
+	}
+	if d.inbound != nil {
+		e.finish(w, d)
+		return
+	}
+	if d.p.Kind == packet.XDB {
+		e.answered(w, d)
+		return
+	}
+	claimed, reject := false, (*packet.Reject)(nil)
+	for _, k := range d.walks {
+		claimed = claimed || k.claimed
+		if reject == nil {
+			reject = k.reject
+		}
+	}
+	if !claimed && !d.observer {
+		e.unclaimed(w, d, reject)
+	}
+	e.finish(w, d)
+}
+
+// finish ends the handling of d: the next of its key may go.
+func (e *Engine) finish(w *worker, d *delivery) {
+	e.leave(w, d.key)
+	d.group.handled(e, d)
+	e.done(d)
+}
+
+func (e *Engine) leave(w *worker, key uint64) { w.push(e.keys.leave(key, e.pipeOf)) }
