@@ -35,7 +35,7 @@ type Backend interface {
 
 	// Owners returns the owners in a domain that have items, with ns not ""
 	// those that have some in it: at most max of those that come after one of
-	// them, in an order of the backend's own.
+	// them, in an order of the backend's own. The server itself, "", is in none.
 	Owners(ctx context.Context, domain, ns, after string, max int) ([]string, error)
 }
 
