@@ -73,13 +73,18 @@ func (s *Scanner) rewrite(b []byte) ([]byte, error) {
 	return dst[start:len(dst):len(dst)], nil
 }
 
-// sorted returns the edits in the order of their places. They are, but for a
-// child that borrows within itself after a cut in its start tag.
+// sorted returns the edits in the order of their places, what is put in before
+// what is cut. They are in order, but for a child whose content borrows after its
+// start tag was cut.
 func (s *Scanner) sorted() []edit {
 	for i := 1; i < len(s.edits); i++ {
-		for j := i; j > 0 && s.edits[j].at < s.edits[j-1].at; j-- {
+		for j := i; j > 0 && s.edits[j].before(s.edits[j-1]); j-- {
 			s.edits[j], s.edits[j-1] = s.edits[j-1], s.edits[j]
 		}
 	}
 	return s.edits
+}
+
+func (e edit) before(other edit) bool {
+	return e.at < other.at || e.at == other.at && e.until < other.until
 }

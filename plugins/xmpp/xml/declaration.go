@@ -6,8 +6,11 @@ import "bytes"
 // there is none.
 func declaration(b []byte) (n int, err error) {
 	const start, longest = "<?xml", 256
-	if foreign(b) {
+	switch {
+	case foreign(b):
 		return 0, encoding(0, "bytes that are not UTF-8")
+	case len(b) == 1 && b[0] == 0: // may become foreign
+		return 0, errShort
 	}
 	have := b[:min(len(b), len(start))]
 	if string(have) != start[:len(have)] {

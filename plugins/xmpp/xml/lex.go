@@ -1,9 +1,6 @@
 package xml
 
-import (
-	"bytes"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // scanText goes from i over the character data of b that started at start, and
 // returns where the next '<' is. With errShort it returns where to go on.
@@ -65,12 +62,15 @@ const longestReference = len("&#x0010FFFF;")
 // reference returns the character that the reference at the start of b stands
 // for, and the length of the reference.
 func reference(b []byte, at int) (r rune, n int, err error) {
-	end := bytes.IndexByte(b[:min(len(b), longestReference)], ';')
-	if end < 0 {
-		if len(b) < longestReference && plausible(b) {
-			return 0, 0, errShort
-		}
+	end := 1
+	for end < len(b) && (class[b[end]]&nameChar != 0 || end == 1 && b[end] == '#') {
+		end++
+	}
+	switch {
+	case end >= longestReference, end < len(b) && b[end] != ';':
 		return 0, 0, malformed(at, "a & that starts no reference")
+	case end == len(b):
+		return 0, 0, errShort
 	}
 	switch name := b[1:end]; string(name) {
 	case "amp":
@@ -91,20 +91,10 @@ func reference(b []byte, at int) (r rune, n int, err error) {
 	return r, end + 1, nil
 }
 
-// plausible reports whether b may become a reference with more bytes.
-func plausible(b []byte) bool {
-	for i, c := range b[1:] {
-		if class[c]&nameChar == 0 && (c != '#' || i > 0) {
-			return false
-		}
-	}
-	return true
-}
-
 // numeric decodes what is between & and ; of a character reference.
 func numeric(name []byte, at int) (rune, error) {
 	if len(name) == 0 || name[0] != '#' {
-		if entityName(name) {
+		if len(name) > 0 && class[name[0]]&nameStart != 0 {
 			return 0, restricted(at, "an entity that is not predefined")
 		}
 		return 0, malformed(at, "a & that starts no reference")
@@ -130,15 +120,6 @@ func numeric(name []byte, at int) (rune, error) {
 		return 0, malformed(at, "a reference to a character that XML excludes")
 	}
 	return r, nil
-}
-
-func entityName(name []byte) bool {
-	for i, c := range name {
-		if c < utf8.RuneSelf && class[c]&nameChar == 0 || i == 0 && c < utf8.RuneSelf && class[c]&nameStart == 0 {
-			return false
-		}
-	}
-	return len(name) > 0
 }
 
 func digit(c byte) rune {
@@ -216,6 +197,9 @@ func scanName(b []byte, i int) (q qname, next int, err error) {
 // scanNCName reads a name without colon. Unless it fails there is a byte at next.
 func scanNCName(b []byte, i int) (s span, next int, err error) {
 	start := i
+	if start < len(b) && b[start] < utf8.RuneSelf && class[b[start]]&nameStart == 0 {
+		return s, start, malformed(start, "a name is missing")
+	}
 	for i < len(b) {
 		c := b[i]
 		if class[c]&nameChar != 0 {
@@ -233,9 +217,6 @@ func scanNCName(b []byte, i int) (s span, next int, err error) {
 			return s, i, malformed(i, "a name with a character that names have not")
 		}
 		i += n
-	}
-	if start < len(b) && b[start] < utf8.RuneSelf && class[b[start]]&nameStart == 0 {
-		return s, start, malformed(start, "a name is missing")
 	}
 	if i == len(b) {
 		return s, i, errShort
