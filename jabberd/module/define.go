@@ -15,7 +15,8 @@ import (
 //
 // The tag json names an argument. Its other tags are doc, default (as it would
 // be written in the file), required:"true", secret:"true", enum:"a,b" and, on
-// the field that holds the block's own label, label:"what it means". A field
+// the field that holds the block's own label, label:"what it means"; a field
+// tagged json:"-" is no argument. A field
 // is a string, bool, int, int64, float64, Duration, Size, []string or
 // map[string]string. A struct is a block, a pointer to a struct a block that
 // may be left out (nil), and a slice of structs a block that may be repeated,
@@ -45,6 +46,9 @@ func fields(of string, t reflect.Type) (args []Arg, label string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
 		if name == "label" {
 			label = f.Tag.Get("label")
 			continue

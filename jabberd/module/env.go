@@ -49,6 +49,10 @@ type Env interface {
 	// Network is tcp or unix.
 	Listen(ctx context.Context, network, address string) (net.Listener, error)
 
+	// Serves reports whether a section that is not an observer is attached to
+	// host, by its name or a suffix of it. A section for "*" does not count.
+	Serves(kind packet.Kind, host string) bool
+
 	// Hosts lists the hosts that the section is attached to now.
 	Hosts() []string
 

@@ -43,6 +43,10 @@ type Module struct {
 	// arguments are those of the service, and New is the service's.
 	Services []Module `json:"services,omitempty"`
 
+	// Other, if not nil, finds what no service is named like: a file. What it
+	// returns stays the same for the life of the process.
+	Other func(label string) (*Module, error) `json:"-"`
+
 	// Passive says that the handler takes no packets: it acts when it is made
 	// (host attaches its section) and is no link of the chain.
 	Passive bool `json:"passive,omitempty"`
@@ -70,6 +74,23 @@ const (
 	ClaimsAll  Claims = "all"  // each, or it is an error: links behind it are never asked
 	ClaimsNone Claims = "none" // it looks, changes, passes or skips
 )
+
+// Pick returns the module that makes the handler of a block with a label: m
+// itself, or that of its services which the label names.
+func (m *Module) Pick(label string) (*Module, error) {
+	if len(m.Services) == 0 {
+		return m, nil
+	}
+	for i := range m.Services {
+		if m.Services[i].Name == label {
+			return &m.Services[i], nil
+		}
+	}
+	if m.Other != nil {
+		return m.Other(label)
+	}
+	return nil, BadArg("label", "there is no %s named %q", m.Name, label)
+}
 
 // On lists kinds.
 func On(kinds ...packet.Kind) []packet.Kind { return kinds }

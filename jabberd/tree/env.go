@@ -76,6 +76,11 @@ func (v *env) change(h HostChange) error {
 	}
 }
 
+func (v *env) Serves(kind packet.Kind, host string) bool {
+	b := v.e.kinds[kind].lookup(host)
+	return b != nil && b.counted > 0 && b.host != "*" && b.host != ""
+}
+
 func (v *env) Hosts() []string {
 	var list []string
 	k := &v.e.kinds[v.s.kinds[0]]
