@@ -273,12 +273,14 @@ func readStep(data []byte, s *tree.Step) error {
 			s.Place = f.text()
 		case 3<<3 | length:
 			s.Process = f.text()
-		case 4<<3 | varint:
-			s.Verdict = packet.Verdict(f.upTo(uint64(packet.Skip), "a verdict"))
+		case 4<<3 | length:
+			s.Verdict = f.text()
 		case 5<<3 | length:
 			s.Why = f.text()
 		case 6<<3 | varint:
 			s.Asked = f.num != 0
+		case 7<<3 | length:
+			s.Label = f.text()
 		}
 	}
 	return f.err

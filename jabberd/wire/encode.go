@@ -124,9 +124,10 @@ func appendStep(b []byte, s *tree.Step) []byte {
 	b = text(b, 1, s.Module)
 	b = text(b, 2, s.Place)
 	b = text(b, 3, s.Process)
-	b = num(b, 4, uint64(s.Verdict))
+	b = text(b, 4, s.Verdict)
 	b = text(b, 5, s.Why)
 	b = flag(b, 6, s.Asked)
+	b = text(b, 7, s.Label)
 	return shut(b, step)
 }
 

@@ -40,7 +40,7 @@ func message(record any) *plugin.Record {
 		e := &plugin.Explain{Id: r.ID, Section: r.Section, Link: uint32(r.Link), Answer: r.Answer, Packet: packetMessage(&r.Packet)}
 		for _, s := range r.Steps {
 			e.Steps = append(e.Steps, &plugin.Step{
-				Module: s.Module, Place: s.Place, Process: s.Process, Verdict: plugin.Verdict(s.Verdict), Why: s.Why, Asked: s.Asked,
+				Module: s.Module, Place: s.Place, Process: s.Process, Verdict: s.Verdict, Why: s.Why, Asked: s.Asked, Label: s.Label,
 			})
 		}
 		return &plugin.Record{Record: &plugin.Record_Explain{Explain: e}}

@@ -24,9 +24,11 @@
 // log line by line. A program that outlives jabberd (orphan_grace) must not
 // die of a closed standard error: it ignores SIGPIPE.
 //
-// A program called with the single argument "describe" prints its
-// DescribeReply as JSON (protobuf's JSON mapping) and ends, without any effect.
-// This is how a configuration is checked. One that is called with --debug, by a
+// A program called with the argument "describe" prints its DescribeReply as
+// JSON (protobuf's JSON mapping) and ends, without any effect. This is how a
+// configuration is checked. With two more arguments, a module that has services
+// and a label, it describes only the service that the label picks; that is for
+// labels which are files. One that is called with --debug, by a
 // person, listens at once and prints the line for the configuration:
 //
 //   plugin "NAME" { attach = "unix:PATH" }
@@ -385,6 +387,8 @@ type Module struct {
 	Label         string                 `protobuf:"bytes,5,opt,name=label,proto3" json:"label,omitempty"`                                     // what the block's label means; "" is a block without one
 	Services      []*Module              `protobuf:"bytes,6,rep,name=services,proto3" json:"services,omitempty"`                               // what the label picks from, instead of args
 	Passive       bool                   `protobuf:"varint,7,opt,name=passive,proto3" json:"passive,omitempty"`                                // takes no packets: acts in Make and is no link of the chain
+	Claims        string                 `protobuf:"bytes,8,opt,name=claims,proto3" json:"claims,omitempty"`                                   // all, none, or "" for some: which packets it claims
+	Attaches      bool                   `protobuf:"varint,9,opt,name=attaches,proto3" json:"attaches,omitempty"`                              // it attaches hosts while it runs
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -464,6 +468,20 @@ func (x *Module) GetServices() []*Module {
 func (x *Module) GetPassive() bool {
 	if x != nil {
 		return x.Passive
+	}
+	return false
+}
+
+func (x *Module) GetClaims() string {
+	if x != nil {
+		return x.Claims
+	}
+	return ""
+}
+
+func (x *Module) GetAttaches() bool {
+	if x != nil {
+		return x.Attaches
 	}
 	return false
 }
@@ -776,10 +794,12 @@ type Link struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Module        string                 `protobuf:"bytes,1,opt,name=module,proto3" json:"module,omitempty"` // the block type
 	Label         string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
-	Process       string                 `protobuf:"bytes,3,opt,name=process,proto3" json:"process,omitempty"`    // the process that it runs in
-	Args          []byte                 `protobuf:"bytes,4,opt,name=args,proto3" json:"args,omitempty"`          // a JSON object: durations and sizes as written, "10m", "64MiB"
-	Place         string                 `protobuf:"bytes,5,opt,name=place,proto3" json:"place,omitempty"`        // file:line
-	Optional      bool                   `protobuf:"varint,6,opt,name=optional,proto3" json:"optional,omitempty"` // may fail to start
+	Process       string                 `protobuf:"bytes,3,opt,name=process,proto3" json:"process,omitempty"`                // the process that it runs in
+	Args          []byte                 `protobuf:"bytes,4,opt,name=args,proto3" json:"args,omitempty"`                      // a JSON object: durations and sizes as written, "10m", "64MiB"
+	Place         string                 `protobuf:"bytes,5,opt,name=place,proto3" json:"place,omitempty"`                    // file:line
+	Optional      bool                   `protobuf:"varint,6,opt,name=optional,proto3" json:"optional,omitempty"`             // may fail to start
+	Timeout       int64                  `protobuf:"varint,7,opt,name=timeout,proto3" json:"timeout,omitempty"`               // ns, to start and for the handling of one packet; 0 is the section's
+	OnCrash       string                 `protobuf:"bytes,8,opt,name=on_crash,json=onCrash,proto3" json:"on_crash,omitempty"` // bounce, pass, or "" to wait: packets for it while its process is gone
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -854,6 +874,20 @@ func (x *Link) GetOptional() bool {
 		return x.Optional
 	}
 	return false
+}
+
+func (x *Link) GetTimeout() int64 {
+	if x != nil {
+		return x.Timeout
+	}
+	return 0
+}
+
+func (x *Link) GetOnCrash() string {
+	if x != nil {
+		return x.OnCrash
+	}
+	return ""
 }
 
 // A LinkRef names a link by its place in the plan.
@@ -974,7 +1008,8 @@ func (x *LinkError) GetText() string {
 type Made struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Hosts         []*HostChange          `protobuf:"bytes,1,rep,name=hosts,proto3" json:"hosts,omitempty"`
-	Passive       []*LinkRef             `protobuf:"bytes,2,rep,name=passive,proto3" json:"passive,omitempty"` // links that take no packets
+	Passive       []*LinkRef             `protobuf:"bytes,2,rep,name=passive,proto3" json:"passive,omitempty"`   // links that take no packets
+	Watchers      []*LinkRef             `protobuf:"bytes,3,rep,name=watchers,proto3" json:"watchers,omitempty"` // links that want to see answers
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1019,6 +1054,13 @@ func (x *Made) GetHosts() []*HostChange {
 func (x *Made) GetPassive() []*LinkRef {
 	if x != nil {
 		return x.Passive
+	}
+	return nil
+}
+
+func (x *Made) GetWatchers() []*LinkRef {
+	if x != nil {
+		return x.Watchers
 	}
 	return nil
 }
@@ -2465,9 +2507,10 @@ type Step struct {
 	Module        string                 `protobuf:"bytes,1,opt,name=module,proto3" json:"module,omitempty"`
 	Place         string                 `protobuf:"bytes,2,opt,name=place,proto3" json:"place,omitempty"`
 	Process       string                 `protobuf:"bytes,3,opt,name=process,proto3" json:"process,omitempty"`
-	Verdict       Verdict                `protobuf:"varint,4,opt,name=verdict,proto3,enum=jabberd.plugin.v1.Verdict" json:"verdict,omitempty"`
+	Verdict       string                 `protobuf:"bytes,4,opt,name=verdict,proto3" json:"verdict,omitempty"` // pass, claim, skip or the condition of a Reject
 	Why           string                 `protobuf:"bytes,5,opt,name=why,proto3" json:"why,omitempty"`
 	Asked         bool                   `protobuf:"varint,6,opt,name=asked,proto3" json:"asked,omitempty"` // false: the link cannot explain itself
+	Label         string                 `protobuf:"bytes,7,opt,name=label,proto3" json:"label,omitempty"`  // of the block
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2523,11 +2566,11 @@ func (x *Step) GetProcess() string {
 	return ""
 }
 
-func (x *Step) GetVerdict() Verdict {
+func (x *Step) GetVerdict() string {
 	if x != nil {
 		return x.Verdict
 	}
-	return Verdict_PASS
+	return ""
 }
 
 func (x *Step) GetWhy() string {
@@ -2542,6 +2585,13 @@ func (x *Step) GetAsked() bool {
 		return x.Asked
 	}
 	return false
+}
+
+func (x *Step) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
 }
 
 var File_jabberd_wire_plugin_plugin_proto protoreflect.FileDescriptor
@@ -2559,7 +2609,7 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\amodules\x18\x03 \x03(\v2\x19.jabberd.plugin.v1.ModuleR\amodules\x12\x0e\n" +
 	"\x02id\x18\x04 \x01(\x06R\x02id\x12\x12\n" +
 	"\x04plan\x18\x05 \x01(\tR\x04plan\x12+\n" +
-	"\x04made\x18\x06 \x01(\v2\x17.jabberd.plugin.v1.MadeR\x04made\"\xf0\x01\n" +
+	"\x04made\x18\x06 \x01(\v2\x17.jabberd.plugin.v1.MadeR\x04made\"\xa4\x02\n" +
 	"\x06Module\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03doc\x18\x02 \x01(\tR\x03doc\x12-\n" +
@@ -2567,7 +2617,9 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\x04args\x18\x04 \x03(\v2\x16.jabberd.plugin.v1.ArgR\x04args\x12\x14\n" +
 	"\x05label\x18\x05 \x01(\tR\x05label\x125\n" +
 	"\bservices\x18\x06 \x03(\v2\x19.jabberd.plugin.v1.ModuleR\bservices\x12\x18\n" +
-	"\apassive\x18\a \x01(\bR\apassive\"\xff\x01\n" +
+	"\apassive\x18\a \x01(\bR\apassive\x12\x16\n" +
+	"\x06claims\x18\b \x01(\tR\x06claims\x12\x1a\n" +
+	"\battaches\x18\t \x01(\bR\battaches\"\xff\x01\n" +
 	"\x03Arg\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n" +
@@ -2595,24 +2647,27 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\aobserve\x18\x05 \x01(\bR\aobserve\x12\x16\n" +
 	"\x06uplink\x18\x06 \x01(\bR\x06uplink\x12\x18\n" +
 	"\atimeout\x18\a \x01(\x03R\atimeout\x12\x14\n" +
-	"\x05queue\x18\b \x01(\x03R\x05queue\"\x94\x01\n" +
+	"\x05queue\x18\b \x01(\x03R\x05queue\"\xc9\x01\n" +
 	"\x04Link\x12\x16\n" +
 	"\x06module\x18\x01 \x01(\tR\x06module\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
 	"\aprocess\x18\x03 \x01(\tR\aprocess\x12\x12\n" +
 	"\x04args\x18\x04 \x01(\fR\x04args\x12\x14\n" +
 	"\x05place\x18\x05 \x01(\tR\x05place\x12\x1a\n" +
-	"\boptional\x18\x06 \x01(\bR\boptional\"7\n" +
+	"\boptional\x18\x06 \x01(\bR\boptional\x12\x18\n" +
+	"\atimeout\x18\a \x01(\x03R\atimeout\x12\x19\n" +
+	"\bon_crash\x18\b \x01(\tR\aonCrash\"7\n" +
 	"\aLinkRef\x12\x18\n" +
 	"\asection\x18\x01 \x01(\rR\asection\x12\x12\n" +
 	"\x04link\x18\x02 \x01(\rR\x04link\"_\n" +
 	"\tLinkError\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.jabberd.plugin.v1.LinkRefR\x02at\x12\x12\n" +
 	"\x04path\x18\x02 \x03(\tR\x04path\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\"q\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"\xa9\x01\n" +
 	"\x04Made\x123\n" +
 	"\x05hosts\x18\x01 \x03(\v2\x1d.jabberd.plugin.v1.HostChangeR\x05hosts\x124\n" +
-	"\apassive\x18\x02 \x03(\v2\x1a.jabberd.plugin.v1.LinkRefR\apassive\"n\n" +
+	"\apassive\x18\x02 \x03(\v2\x1a.jabberd.plugin.v1.LinkRefR\apassive\x126\n" +
+	"\bwatchers\x18\x03 \x03(\v2\x1a.jabberd.plugin.v1.LinkRefR\bwatchers\"n\n" +
 	"\tMakeReply\x12+\n" +
 	"\x04made\x18\x01 \x01(\v2\x17.jabberd.plugin.v1.MadeR\x04made\x124\n" +
 	"\x06errors\x18\x02 \x03(\v2\x1c.jabberd.plugin.v1.LinkErrorR\x06errors\"=\n" +
@@ -2721,14 +2776,15 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\x04link\x18\x03 \x01(\rR\x04link\x12\x16\n" +
 	"\x06answer\x18\x04 \x01(\bR\x06answer\x121\n" +
 	"\x06packet\x18\x05 \x01(\v2\x19.jabberd.plugin.v1.PacketR\x06packet\x12-\n" +
-	"\x05steps\x18\x06 \x03(\v2\x17.jabberd.plugin.v1.StepR\x05steps\"\xac\x01\n" +
+	"\x05steps\x18\x06 \x03(\v2\x17.jabberd.plugin.v1.StepR\x05steps\"\xa6\x01\n" +
 	"\x04Step\x12\x16\n" +
 	"\x06module\x18\x01 \x01(\tR\x06module\x12\x14\n" +
 	"\x05place\x18\x02 \x01(\tR\x05place\x12\x18\n" +
-	"\aprocess\x18\x03 \x01(\tR\aprocess\x124\n" +
-	"\averdict\x18\x04 \x01(\x0e2\x1a.jabberd.plugin.v1.VerdictR\averdict\x12\x10\n" +
+	"\aprocess\x18\x03 \x01(\tR\aprocess\x12\x18\n" +
+	"\averdict\x18\x04 \x01(\tR\averdict\x12\x10\n" +
 	"\x03why\x18\x05 \x01(\tR\x03why\x12\x14\n" +
-	"\x05asked\x18\x06 \x01(\bR\x05asked*1\n" +
+	"\x05asked\x18\x06 \x01(\bR\x05asked\x12\x14\n" +
+	"\x05label\x18\a \x01(\tR\x05label*1\n" +
 	"\x04Kind\x12\n" +
 	"\n" +
 	"\x06NORMAL\x10\x00\x12\v\n" +
@@ -2816,34 +2872,34 @@ var file_jabberd_wire_plugin_plugin_proto_depIdxs = []int32{
 	10, // 9: jabberd.plugin.v1.LinkError.at:type_name -> jabberd.plugin.v1.LinkRef
 	32, // 10: jabberd.plugin.v1.Made.hosts:type_name -> jabberd.plugin.v1.HostChange
 	10, // 11: jabberd.plugin.v1.Made.passive:type_name -> jabberd.plugin.v1.LinkRef
-	12, // 12: jabberd.plugin.v1.MakeReply.made:type_name -> jabberd.plugin.v1.Made
-	11, // 13: jabberd.plugin.v1.MakeReply.errors:type_name -> jabberd.plugin.v1.LinkError
-	12, // 14: jabberd.plugin.v1.ArrangeRequest.made:type_name -> jabberd.plugin.v1.Made
-	11, // 15: jabberd.plugin.v1.StartReply.error:type_name -> jabberd.plugin.v1.LinkError
-	23, // 16: jabberd.plugin.v1.Frame.records:type_name -> jabberd.plugin.v1.Record
-	27, // 17: jabberd.plugin.v1.Record.walk:type_name -> jabberd.plugin.v1.Walk
-	30, // 18: jabberd.plugin.v1.Record.commit:type_name -> jabberd.plugin.v1.Commit
-	31, // 19: jabberd.plugin.v1.Record.settlement:type_name -> jabberd.plugin.v1.Settlement
-	32, // 20: jabberd.plugin.v1.Record.host:type_name -> jabberd.plugin.v1.HostChange
-	33, // 21: jabberd.plugin.v1.Record.explain:type_name -> jabberd.plugin.v1.Explain
-	0,  // 22: jabberd.plugin.v1.Packet.kind:type_name -> jabberd.plugin.v1.Kind
-	24, // 23: jabberd.plugin.v1.Packet.near:type_name -> jabberd.plugin.v1.Token
-	24, // 24: jabberd.plugin.v1.Packet.far:type_name -> jabberd.plugin.v1.Token
-	25, // 25: jabberd.plugin.v1.Walk.packet:type_name -> jabberd.plugin.v1.Packet
-	25, // 26: jabberd.plugin.v1.Walk.answer:type_name -> jabberd.plugin.v1.Packet
-	1,  // 27: jabberd.plugin.v1.Stop.verdict:type_name -> jabberd.plugin.v1.Verdict
-	26, // 28: jabberd.plugin.v1.Stop.reject:type_name -> jabberd.plugin.v1.Reject
-	25, // 29: jabberd.plugin.v1.Stop.changed:type_name -> jabberd.plugin.v1.Packet
-	25, // 30: jabberd.plugin.v1.Stop.answer:type_name -> jabberd.plugin.v1.Packet
-	25, // 31: jabberd.plugin.v1.Delivery.packet:type_name -> jabberd.plugin.v1.Packet
-	28, // 32: jabberd.plugin.v1.Commit.stops:type_name -> jabberd.plugin.v1.Stop
-	29, // 33: jabberd.plugin.v1.Commit.deliveries:type_name -> jabberd.plugin.v1.Delivery
-	2,  // 34: jabberd.plugin.v1.Settlement.result:type_name -> jabberd.plugin.v1.Result
-	26, // 35: jabberd.plugin.v1.Settlement.reason:type_name -> jabberd.plugin.v1.Reject
-	25, // 36: jabberd.plugin.v1.Settlement.answer:type_name -> jabberd.plugin.v1.Packet
-	25, // 37: jabberd.plugin.v1.Explain.packet:type_name -> jabberd.plugin.v1.Packet
-	34, // 38: jabberd.plugin.v1.Explain.steps:type_name -> jabberd.plugin.v1.Step
-	1,  // 39: jabberd.plugin.v1.Step.verdict:type_name -> jabberd.plugin.v1.Verdict
+	10, // 12: jabberd.plugin.v1.Made.watchers:type_name -> jabberd.plugin.v1.LinkRef
+	12, // 13: jabberd.plugin.v1.MakeReply.made:type_name -> jabberd.plugin.v1.Made
+	11, // 14: jabberd.plugin.v1.MakeReply.errors:type_name -> jabberd.plugin.v1.LinkError
+	12, // 15: jabberd.plugin.v1.ArrangeRequest.made:type_name -> jabberd.plugin.v1.Made
+	11, // 16: jabberd.plugin.v1.StartReply.error:type_name -> jabberd.plugin.v1.LinkError
+	23, // 17: jabberd.plugin.v1.Frame.records:type_name -> jabberd.plugin.v1.Record
+	27, // 18: jabberd.plugin.v1.Record.walk:type_name -> jabberd.plugin.v1.Walk
+	30, // 19: jabberd.plugin.v1.Record.commit:type_name -> jabberd.plugin.v1.Commit
+	31, // 20: jabberd.plugin.v1.Record.settlement:type_name -> jabberd.plugin.v1.Settlement
+	32, // 21: jabberd.plugin.v1.Record.host:type_name -> jabberd.plugin.v1.HostChange
+	33, // 22: jabberd.plugin.v1.Record.explain:type_name -> jabberd.plugin.v1.Explain
+	0,  // 23: jabberd.plugin.v1.Packet.kind:type_name -> jabberd.plugin.v1.Kind
+	24, // 24: jabberd.plugin.v1.Packet.near:type_name -> jabberd.plugin.v1.Token
+	24, // 25: jabberd.plugin.v1.Packet.far:type_name -> jabberd.plugin.v1.Token
+	25, // 26: jabberd.plugin.v1.Walk.packet:type_name -> jabberd.plugin.v1.Packet
+	25, // 27: jabberd.plugin.v1.Walk.answer:type_name -> jabberd.plugin.v1.Packet
+	1,  // 28: jabberd.plugin.v1.Stop.verdict:type_name -> jabberd.plugin.v1.Verdict
+	26, // 29: jabberd.plugin.v1.Stop.reject:type_name -> jabberd.plugin.v1.Reject
+	25, // 30: jabberd.plugin.v1.Stop.changed:type_name -> jabberd.plugin.v1.Packet
+	25, // 31: jabberd.plugin.v1.Stop.answer:type_name -> jabberd.plugin.v1.Packet
+	25, // 32: jabberd.plugin.v1.Delivery.packet:type_name -> jabberd.plugin.v1.Packet
+	28, // 33: jabberd.plugin.v1.Commit.stops:type_name -> jabberd.plugin.v1.Stop
+	29, // 34: jabberd.plugin.v1.Commit.deliveries:type_name -> jabberd.plugin.v1.Delivery
+	2,  // 35: jabberd.plugin.v1.Settlement.result:type_name -> jabberd.plugin.v1.Result
+	26, // 36: jabberd.plugin.v1.Settlement.reason:type_name -> jabberd.plugin.v1.Reject
+	25, // 37: jabberd.plugin.v1.Settlement.answer:type_name -> jabberd.plugin.v1.Packet
+	25, // 38: jabberd.plugin.v1.Explain.packet:type_name -> jabberd.plugin.v1.Packet
+	34, // 39: jabberd.plugin.v1.Explain.steps:type_name -> jabberd.plugin.v1.Step
 	3,  // 40: jabberd.plugin.v1.Plugin.Describe:input_type -> jabberd.plugin.v1.DescribeRequest
 	7,  // 41: jabberd.plugin.v1.Plugin.Make:input_type -> jabberd.plugin.v1.MakeRequest
 	14, // 42: jabberd.plugin.v1.Plugin.Arrange:input_type -> jabberd.plugin.v1.ArrangeRequest

@@ -24,9 +24,11 @@
 // log line by line. A program that outlives jabberd (orphan_grace) must not
 // die of a closed standard error: it ignores SIGPIPE.
 //
-// A program called with the single argument "describe" prints its
-// DescribeReply as JSON (protobuf's JSON mapping) and ends, without any effect.
-// This is how a configuration is checked. One that is called with --debug, by a
+// A program called with the argument "describe" prints its DescribeReply as
+// JSON (protobuf's JSON mapping) and ends, without any effect. This is how a
+// configuration is checked. With two more arguments, a module that has services
+// and a label, it describes only the service that the label picks; that is for
+// labels which are files. One that is called with --debug, by a
 // person, listens at once and prints the line for the configuration:
 //
 //   plugin "NAME" { attach = "unix:PATH" }

@@ -1,0 +1,177 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/jabberd/wire/plugin"
+)
+
+// What the environment of a plugin process says; see plugin.proto.
+const (
+	cookieName  = "JABBERD_PLUGIN"
+	cookieValue = "delivery-tree"
+	versionsVar = "PLUGIN_PROTOCOL_VERSIONS"
+	socketVar   = "PLUGIN_UNIX_SOCKET_DIR"
+	processVar  = "JABBERD_PROCESS"
+)
+
+const (
+	crashFile = "crash" // in the folder of the socket: what a dying Go program has to say
+	drainTime = 30 * time.Second
+)
+
+// Main is the main function of a plugin program: it serves modules to the
+// jabberd that has started it, and returns the status to exit with. args are
+// those of the command line, without the program.
+func Main(args []string, modules []module.Module) int {
+	name := filepath.Base(os.Args[0])
+	var err error
+	switch {
+	case len(args) > 0 && args[0] == "describe":
+		err = writeDescription(os.Stdout, modules, args[1:])
+	case slices.Contains(args, "--debug"):
+		err = serveDebug(name, modules)
+	case os.Getenv(cookieName) == cookieValue:
+		err = serve(modules)
+	default:
+		fmt.Fprintf(os.Stderr, `%s is a plugin of jabberd, which starts it when its configuration says
+
+  plugin "%s" { path = "%s" }
+
+%[1]s describe   prints its modules as JSON
+%[1]s --debug    runs it by itself, for jabberd to attach to
+`, name, strings.TrimSuffix(name, filepath.Ext(name)), os.Args[0])
+		return 2
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		return 1
+	}
+	return 0
+}
+
+// writeDescription prints what there is, or only the service of a module that
+// a label picks.
+func writeDescription(w io.Writer, modules []module.Module, which []string) error {
+	if len(which) == 2 {
+		i := slices.IndexFunc(modules, func(m module.Module) bool { return m.Name == which[0] })
+		if i < 0 {
+			return fmt.Errorf("there is no module %q", which[0])
+		}
+		m, err := modules[i].Pick(which[1])
+		if err != nil {
+			return err
+		}
+		modules = []module.Module{*m}
+	}
+	b, err := protojson.MarshalOptions{Multiline: true}.Marshal(describe(modules))
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
+// serve serves the jabberd that has started this process.
+func serve(modules []module.Module) error {
+	dir := os.Getenv(socketVar)
+	if dir == "" {
+		return fmt.Errorf("%s is not set", socketVar)
+	}
+	// The process may outlive the reader of its standard error, and must be
+	// able to say what it dies of without it. An interrupt from the keyboard is
+	// for the core. Both are caught, not ignored: what a module executes would
+	// inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, os.Interrupt)
+	if crash, err := os.OpenFile(filepath.Join(dir, crashFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+		_ = debug.SetCrashOutput(crash, debug.CrashOptions{})
+		_ = crash.Close()
+	}
+	path := filepath.Join(dir, "socket")
+	listener, err := Listen(path)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("1|%d|unix|%s|grpc|\n", Protocol, path)
+	os.Stdout = os.Stderr // what is printed from now on is for the log
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM)
+	run(newService(modules, toStderr), listener, end)
+	return nil
+}
+
+// run serves until the core has stopped it, nobody has come for it, or a signal.
+func run(s *service, listener net.Listener, end <-chan os.Signal) {
+	server := grpc.NewServer(serverOptions()...)
+	plugin.RegisterPluginServer(server, s)
+	go func() { _ = server.Serve(listener) }()
+	limit := orphanStop
+	select {
+	case <-end:
+		limit = drainTime
+	case <-s.stopped:
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	s.close(ctx)
+	// Calls under way, such as the link, end in order.
+	hard := time.AfterFunc(orphanStop, server.Stop)
+	defer hard.Stop()
+	server.GracefulStop()
+}
+
+// serveDebug serves one core after another, until a signal.
+func serveDebug(name string, modules []module.Module) error {
+	dir, err := os.MkdirTemp("", "jabberd-debug-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "socket")
+	fmt.Printf("plugin %s { attach = %s }\n", strconv.Quote(strings.TrimSuffix(name, filepath.Ext(name))), strconv.Quote("unix:"+path))
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM, os.Interrupt)
+	for {
+		listener, err := Listen(path)
+		if err != nil {
+			return err
+		}
+		s := newService(modules, toStderr)
+		s.alone.Stop()
+		ended := make(chan os.Signal, 1)
+		done := make(chan struct{})
+		go func() {
+			run(s, listener, ended)
+			close(done)
+		}()
+		select {
+		case sig := <-end:
+			ended <- sig
+			<-done
+			return nil
+		case <-done:
+		}
+	}
+}
+
+// toStderr writes a log entry that no core takes.
+func toStderr(p *packet.Packet) {
+	fmt.Fprintf(os.Stderr, "[%s] %s: %s\n", strings.ToUpper(p.Type), p.From, p.Body)
+}

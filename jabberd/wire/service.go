@@ -1,0 +1,235 @@
+package wire
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/jabberd/tree"
+	"github.com/jabberii/server/jabberd/wire/plugin"
+)
+
+// Protocol is the version of plugin.proto that this package speaks, and SDK
+// what a program written with it says that it is.
+const (
+	Protocol = 1
+	SDK      = "go 0.1"
+)
+
+const (
+	unlinked   = time.Minute     // that a process waits for its first link
+	orphanStop = 2 * time.Second // that one without a core takes to end
+)
+
+// A service is the plugin's side of the protocol: an engine with handlers,
+// which a core makes, links and stops.
+type service struct {
+	plugin.UnimplementedPluginServer
+	modules  []module.Module
+	id       uint64
+	fallback func(*packet.Packet)
+
+	linking sync.Mutex // held while one link takes the place of another
+
+	mu     sync.Mutex
+	core   uint64 // identity of the core that called Describe last
+	engine *tree.Engine
+	plan   string
+	made   tree.Made
+	grace  time.Duration
+	link   *Link
+	ended  chan struct{} // closed when link has ended
+	alone  *time.Timer   // runs while there is no link
+
+	stopped chan struct{} // closed by Stop, and when nobody came
+	once    sync.Once
+}
+
+func newService(modules []module.Module, fallback func(*packet.Packet)) *service {
+	s := &service{modules: modules, id: newID(), fallback: fallback, stopped: make(chan struct{})}
+	s.alone = time.AfterFunc(unlinked, s.end)
+	return s
+}
+
+// newID returns a random identity, never 0.
+func newID() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	return binary.LittleEndian.Uint64(b[:]) | 1
+}
+
+func (s *service) end() { s.once.Do(func() { close(s.stopped) }) }
+
+// Describe implements plugin.PluginServer.
+func (s *service) Describe(_ context.Context, r *plugin.DescribeRequest) (*plugin.DescribeReply, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.core = r.Id
+	d := describe(s.modules)
+	d.Id, d.Plan = s.id, s.plan
+	if s.engine != nil {
+		d.Made = sendMade(s.made)
+	}
+	return d, nil
+}
+
+func describe(modules []module.Module) *plugin.DescribeReply {
+	return &plugin.DescribeReply{Protocols: []uint32{Protocol}, Sdk: SDK, Modules: each(modules, sendModule)}
+}
+
+// Make implements plugin.PluginServer. Made again, as under a debugger that
+// one core after another attaches to, it begins anew.
+func (s *service) Make(ctx context.Context, r *plugin.MakeRequest) (*plugin.MakeReply, error) {
+	s.mu.Lock()
+	old := s.engine
+	s.engine = nil
+	s.mu.Unlock()
+	if old != nil {
+		_ = old.Stop(ctx)
+	}
+	engine := tree.New(tree.Config{Process: r.Process, ID: s.id, Modules: s.modules, Data: r.Data, Fallback: s.fallback})
+	made, wrong := engine.Make(each(r.Sections, takeSection))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.engine, s.made, s.plan, s.grace = engine, made, r.Plan, time.Duration(r.OrphanGrace)
+	return &plugin.MakeReply{Made: sendMade(made), Errors: each(wrong, sendError)}, nil
+}
+
+func (s *service) running() (*tree.Engine, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.engine == nil {
+		return nil, status.Error(codes.FailedPrecondition, "nothing was made yet")
+	}
+	return s.engine, nil
+}
+
+// Arrange implements plugin.PluginServer.
+func (s *service) Arrange(_ context.Context, r *plugin.ArrangeRequest) (*plugin.ArrangeReply, error) {
+	engine, err := s.running()
+	if err != nil {
+		return nil, err
+	}
+	if err := engine.Arrange(takeMade(r.Made)); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	return &plugin.ArrangeReply{}, nil
+}
+
+// Start implements plugin.PluginServer.
+func (s *service) Start(ctx context.Context, _ *plugin.StartRequest) (*plugin.StartReply, error) {
+	engine, err := s.running()
+	if err != nil {
+		return nil, err
+	}
+	err = engine.Start(ctx)
+	var wrong *tree.LinkError
+	switch {
+	case errors.As(err, &wrong):
+		return &plugin.StartReply{Error: sendError(*wrong)}, nil
+	case err != nil:
+		return nil, err
+	}
+	return &plugin.StartReply{}, nil
+}
+
+// Run implements plugin.PluginServer.
+func (s *service) Run(context.Context, *plugin.RunRequest) (*plugin.RunReply, error) {
+	engine, err := s.running()
+	if err != nil {
+		return nil, err
+	}
+	engine.Run()
+	return &plugin.RunReply{}, nil
+}
+
+// Stop implements plugin.PluginServer.
+func (s *service) Stop(ctx context.Context, _ *plugin.StopRequest) (*plugin.StopReply, error) {
+	defer s.end()
+	engine, err := s.running()
+	if err != nil {
+		return &plugin.StopReply{}, nil
+	}
+	if err := engine.Stop(ctx); err != nil {
+		return &plugin.StopReply{Error: err.Error()}, nil
+	}
+	return &plugin.StopReply{}, nil
+}
+
+// Link implements plugin.PluginServer.
+func (s *service) Link(stream grpc.BidiStreamingServer[plugin.Frame, plugin.Frame]) error {
+	line, cut := serveStream(stream)
+	link, ran := newLink(line), make(chan error, 1)
+	if err := s.take(link, ran); err != nil {
+		return err
+	}
+	select {
+	case err := <-ran:
+		return err
+	case <-cut:
+		return status.Error(codes.Aborted, "the link was cut")
+	}
+}
+
+// take ends the link that there was and runs another in its place.
+func (s *service) take(link *Link, ran chan<- error) error {
+	s.linking.Lock()
+	defer s.linking.Unlock()
+	s.mu.Lock()
+	engine, core, old, oldEnded := s.engine, s.core, s.link, s.ended
+	s.mu.Unlock()
+	if engine == nil {
+		return status.Error(codes.FailedPrecondition, "nothing was made yet")
+	}
+	if old != nil {
+		old.Cut()
+		<-oldEnded
+	}
+	ended := make(chan struct{})
+	s.mu.Lock()
+	s.link, s.ended = link, ended
+	s.alone.Stop()
+	s.mu.Unlock()
+	remote := engine.Remote("")
+	remote.Up(link, core)
+	go func() {
+		err := link.Run(remote)
+		remote.Down()
+		s.left(link)
+		close(ended)
+		ran <- err
+	}()
+	return nil
+}
+
+// left begins the time that the process lives on without a core.
+func (s *service) left(link *Link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link != link {
+		return
+	}
+	s.link = nil
+	if s.grace <= 0 {
+		s.end()
+		return
+	}
+	s.alone.Reset(s.grace)
+}
+
+// close ends what Stop has not ended.
+func (s *service) close(ctx context.Context) {
+	s.end()
+	if engine, err := s.running(); err == nil {
+		_ = engine.Stop(ctx)
+	}
+}
