@@ -41,7 +41,7 @@ func (v *env) Deliver(ctx context.Context, p *packet.Packet) error {
 }
 
 func (v *env) Ask(ctx context.Context, q *packet.Packet) (*packet.Packet, error) {
-	return v.e.ask(ctx, q)
+	return v.e.Ask(ctx, q)
 }
 
 func (v *env) Answer(ctx context.Context, question, answer *packet.Packet) error {

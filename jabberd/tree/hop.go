@@ -98,7 +98,8 @@ func (r *Remote) send(k *walk) {
 }
 
 // Up says that the process is there: peer is the way to it, id its identity.
-// What an earlier process had not answered is handed over again, marked.
+// What an earlier process had not answered is handed over again, marked. It is
+// called before the first record of the process is given to the methods On.
 func (r *Remote) Up(peer Peer, id uint64) {
 	if r.e.core != nil {
 		r.e.core.up(peer, id)

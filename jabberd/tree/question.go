@@ -105,7 +105,7 @@ func (e *Engine) watch(w *worker, d *delivery, l *link, question, answer *packet
 }
 
 // Ask puts a question to the tree and waits for the answer; see module.Env.
-func (e *Engine) ask(ctx context.Context, q *packet.Packet) (*packet.Packet, error) {
+func (e *Engine) Ask(ctx context.Context, q *packet.Packet) (*packet.Packet, error) {
 	w := e.worker()
 	defer e.release(w)
 	d := e.pool.get(q)

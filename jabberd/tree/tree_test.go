@@ -26,10 +26,15 @@ type rig struct {
 	envs     sync.Map // name to module.Env
 	fallback chan packet.Packet
 	ids      uint64
+	coreID   uint64
+	pluginID map[string]uint64
+	pipes    map[string][]*pipe
+	made     tree.Made
+	engines  []*tree.Engine // all that were started
 }
 
 func newRig(t *testing.T, handlers map[string]handle) *rig {
-	r := &rig{t: t, handlers: handlers, plugins: map[string]*tree.Engine{}, fallback: make(chan packet.Packet, 10000)}
+	r := &rig{t: t, handlers: handlers, plugins: map[string]*tree.Engine{}, pluginID: map[string]uint64{}, pipes: map[string][]*pipe{}, fallback: make(chan packet.Packet, 10000)}
 	return r
 }
 
@@ -101,49 +106,98 @@ func (r *rig) engine(process string, core bool) *tree.Engine {
 
 // start makes and connects everything.
 func (r *rig) start() *rig {
-	r.core = r.engine("", true)
+	r.launchCore()
 	all, wrong := r.core.Make(r.plan)
 	for name := range r.plugins {
-		r.plugins[name] = r.engine(name, false)
+		r.launch(name)
 		made, w := r.plugins[name].Make(r.plan)
 		wrong = append(wrong, w...)
 		all.Join(made)
 	}
+	r.made = all
 	for _, w := range wrong {
 		r.t.Fatal(w.Error())
 	}
-	engines := []*tree.Engine{r.core}
 	for name, e := range r.plugins {
-		engines = append(engines, e)
 		r.connect(name, e)
 	}
-	for _, e := range engines {
+	for _, e := range r.engines {
 		if err := e.Arrange(all); err != nil {
 			r.t.Fatal(err)
 		}
-	}
-	for _, e := range engines {
 		if err := e.Start(context.Background()); err != nil {
 			r.t.Fatal(err)
 		}
 	}
-	for _, e := range engines {
+	for _, e := range r.engines {
 		e.Run()
 	}
 	r.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		for _, e := range engines {
+		for _, e := range r.engines {
 			e.Stop(ctx)
 		}
 	})
 	return r
 }
 
+// connect joins a plugin's engine to the core. Both know who the other is.
 func (r *rig) connect(name string, e *tree.Engine) {
 	here, there := r.core.Remote(name), e.Remote("")
-	there.Up(newPipe(here), 1)
-	here.Up(newPipe(there), r.ids+100)
+	up, down := newPipe(), newPipe()
+	r.pipes[name] = []*pipe{up, down}
+	there.Up(up, r.coreID)
+	here.Up(down, r.pluginID[name])
+	go up.run(here)
+	go down.run(there)
+}
+
+// kill ends a plugin's process as kill -9 does, and starts it anew.
+func (r *rig) kill(name string) {
+	for _, p := range r.pipes[name] {
+		p.close()
+	}
+	r.core.Remote(name).Down()
+	r.launch(name)
+	e := r.plugins[name]
+	e.Make(r.plan)
+	e.Arrange(r.made)
+	if err := e.Start(context.Background()); err != nil {
+		r.t.Error(err)
+	}
+	e.Run()
+	r.connect(name, e)
+}
+
+// killCore ends the core and starts another, which finds the plugins alive.
+func (r *rig) killCore() {
+	for name := range r.plugins {
+		for _, p := range r.pipes[name] {
+			p.close()
+		}
+		r.plugins[name].Remote("").Down()
+	}
+	r.launchCore()
+	r.core.Make(r.plan)
+	r.core.Arrange(r.made)
+	r.core.Start(context.Background())
+	r.core.Run()
+	for name, e := range r.plugins {
+		r.connect(name, e)
+	}
+}
+
+func (r *rig) launch(name string) {
+	r.plugins[name] = r.engine(name, false)
+	r.pluginID[name] = r.ids
+	r.engines = append(r.engines, r.plugins[name])
+}
+
+func (r *rig) launchCore() {
+	r.core = r.engine("", true)
+	r.coreID = r.ids
+	r.engines = append(r.engines, r.core)
 }
 
 func (r *rig) env(name string) module.Env {
@@ -157,41 +211,53 @@ func (r *rig) env(name string) module.Env {
 // A pipe carries records to the other end on a goroutine of its own, as a
 // connection does.
 type pipe struct {
-	mu    sync.Mutex
-	queue []func(*tree.Remote)
-	wake  chan struct{}
-	cut   chan struct{}
+	mu     sync.Mutex
+	queue  []func(*tree.Remote)
+	wake   chan struct{}
+	closed bool
+	ended  chan struct{}
 }
 
-func newPipe(to *tree.Remote) *pipe {
-	p := &pipe{wake: make(chan struct{}, 1), cut: make(chan struct{})}
-	go func() {
-		for {
-			select {
-			case <-p.cut:
-				return
-			case <-p.wake:
-			}
-			p.mu.Lock()
-			q := p.queue
-			p.queue = nil
-			p.mu.Unlock()
-			for _, f := range q {
-				f(to)
-			}
+func newPipe() *pipe { return &pipe{wake: make(chan struct{}, 1), ended: make(chan struct{})} }
+
+func (p *pipe) run(to *tree.Remote) {
+	defer close(p.ended)
+	for range p.wake {
+		p.mu.Lock()
+		q := p.queue
+		p.queue = nil
+		closed := p.closed
+		p.mu.Unlock()
+		if closed {
+			return
 		}
-	}()
-	return p
+		for _, f := range q {
+			f(to)
+		}
+	}
+}
+
+// close cuts the pipe: what is on its way is lost.
+func (p *pipe) close() {
+	p.mu.Lock()
+	p.closed, p.queue = true, nil
+	p.mu.Unlock()
+	p.poke()
+	<-p.ended
+}
+
+func (p *pipe) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
 }
 
 func (p *pipe) add(f func(*tree.Remote)) {
 	p.mu.Lock()
 	p.queue = append(p.queue, f)
 	p.mu.Unlock()
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
+	p.poke()
 }
 
 func (p *pipe) Walk(w *tree.Walk)         { c := *w; p.add(func(r *tree.Remote) { r.OnWalk(&c) }) }
