@@ -44,7 +44,9 @@ func (e *echo) OnWalk(w *tree.Walk) {
 	e.back.Commit(&e.commit)
 }
 
-type echoServer struct{ plugin.UnimplementedPluginServer }
+type echoServer struct {
+	plugin.UnimplementedPluginServer
+}
 
 func (echoServer) Link(s grpc.BidiStreamingServer[plugin.Frame, plugin.Frame]) error {
 	line, _ := serveStream(s)

@@ -149,7 +149,9 @@ func startError(p Program, c *child, err error) error {
 }
 
 // dispenser is what go-plugin asks for the service Plugin.
-type dispenser struct{ goplugin.NetRPCUnsupportedPlugin }
+type dispenser struct {
+	goplugin.NetRPCUnsupportedPlugin
+}
 
 func (dispenser) GRPCServer(*goplugin.GRPCBroker, *grpc.Server) error {
 	return errors.New("the core is no plugin")
