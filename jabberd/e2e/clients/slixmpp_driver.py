@@ -201,7 +201,10 @@ class Driver:
             self.accept({"jid": self.stream.boundjid.full, "resumed": False})
 
     def on_negotiated(self, _):
-        if self.managed:
+        if "bind" not in self.stream.features:
+            self.refuse("stream: the server offers nothing that leads to a session")
+            self.stream.abort()
+        elif self.managed:
             self.accept({"jid": self.stream.boundjid.full, "resumed": False})
 
     def on_resumed(self, _):
