@@ -1,6 +1,7 @@
 package module_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -152,5 +153,21 @@ func TestCheckRefusesBrokenDescriptions(t *testing.T) {
 		if err := m.Check(); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("got %v, want ...%s", err, text)
 		}
+	}
+}
+
+// A description crosses to other processes, in whatever language, as JSON.
+func TestModuleIsData(t *testing.T) {
+	var a args
+	raw, err := json.Marshal(define(&a))
+	if err != nil || !strings.Contains(string(raw), `"kinds":["normal"]`) {
+		t.Fatalf("%v %s", err, raw)
+	}
+	var m module.Module
+	if err := json.Unmarshal(raw, &m); err != nil || m.Check() != nil || m.Kinds[0] != packet.Normal || len(m.Args) != 10 {
+		t.Errorf("%v %v %+v", err, m.Check(), m)
+	}
+	if err := json.Unmarshal([]byte(`{"kinds":["news"]}`), &m); err == nil || !strings.Contains(err.Error(), `no kind "news"`) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -10,7 +10,10 @@
 // against it carries nothing of the server with it.
 package packet
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // A Kind is the first branch of the delivery tree.
 type Kind uint8
@@ -32,6 +35,19 @@ func (k Kind) String() string {
 		return kindNames[k]
 	}
 	return "unknown"
+}
+
+// MarshalText writes the name of the kind.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads the name of a kind.
+func (k *Kind) UnmarshalText(name []byte) error {
+	v, ok := ParseKind(string(name))
+	if !ok {
+		return fmt.Errorf("there is no kind %q", name)
+	}
+	*k = v
+	return nil
 }
 
 // ParseKind returns the kind with a name, and whether there is one.

@@ -1,0 +1,224 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+// Check takes what came of making the handlers. It reports what they refused
+// and, if all is right so far, warns of what is legal but surely not meant.
+func (f *File) Check(made []Made) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, m := range made {
+		if m.Err != nil {
+			diags = append(diags, f.Refused(m.Section, m.Link, m.Err))
+		}
+	}
+	f.failed = f.failed || diags.HasErrors()
+	if f.failed {
+		return diags
+	}
+	branches := f.branches(made)
+	for i := range f.Sections {
+		diags = append(diags, f.checkChain(i)...)
+		diags = append(diags, f.checkReach(i, branches)...)
+	}
+	diags = append(diags, checkClaimers(branches)...)
+	diags = append(diags, checkTaps(branches)...)
+	return append(diags, f.checkProcesses()...)
+}
+
+// A branch is one section on one host, or on the uplink.
+type branch struct {
+	section *module.Section
+	trace   *trace
+	host    string    // "" is the uplink
+	at      hcl.Range // what attaches it
+}
+
+// branches lists what the handlers attached, in the order of the file.
+func (f *File) branches(made []Made) []branch {
+	var list []branch
+	for i := range f.Sections {
+		s, t := &f.Sections[i], &f.traces[i]
+		seen := map[string]bool{}
+		for _, m := range made {
+			if m.Section != s.ID {
+				continue
+			}
+			for _, host := range m.Hosts {
+				if !seen[host] {
+					list = append(list, branch{s, t, host, f.Locate(s.ID, m.Link, []string{"label"})})
+				}
+				seen[host] = true
+			}
+		}
+		if s.Uplink {
+			list = append(list, branch{s, t, "", nthBlock(t.block.Body, "uplink", 0).TypeRange})
+		}
+	}
+	return list
+}
+
+// checkChain warns of a chain that handles nothing, and of links that are
+// never asked.
+func (f *File) checkChain(i int) (diags hcl.Diagnostics) {
+	t, claimer := &f.traces[i], ""
+	links := 0
+	for _, l := range t.links {
+		switch {
+		case l.uses.Passive:
+			continue
+		case claimer != "":
+			return append(diags, warning(l.block.DefRange(), "Never asked",
+				"%s stands behind %s, which claims every packet. Put it in front, or in a section of its own.", l.uses.Name, claimer))
+		case l.uses.Claims == module.ClaimsAll:
+			claimer = l.uses.Name
+		}
+		links++
+	}
+	if links == 0 {
+		diags = append(diags, warning(t.block.DefRange(), "Empty section",
+			"No block in it handles packets, so nothing becomes of those that come."))
+	}
+	return diags
+}
+
+// checkReach warns of a section that no packet can come to.
+func (f *File) checkReach(i int, branches []branch) hcl.Diagnostics {
+	s, t := &f.Sections[i], &f.traces[i]
+	attached := slices.ContainsFunc(branches, func(b branch) bool { return b.section == s })
+	later := slices.ContainsFunc(t.links, func(l linkTrace) bool { return l.uses.Attaches })
+	if attached || later || !slices.ContainsFunc(s.Kinds, func(k packet.Kind) bool { return k != packet.Session }) {
+		return nil // a connection's section is found by its id
+	}
+	return hcl.Diagnostics{warning(t.block.DefRange(), "Never reached",
+		`No host leads to it. Write host "NAME" {} in it, host "*" {} for all hosts that no other section has, or uplink {}.`)}
+}
+
+// claims reports whether a branch may claim packets: it does not only observe,
+// and one of its links claims.
+func (b branch) claims() bool {
+	return !b.section.Observe && slices.ContainsFunc(b.trace.links, func(l linkTrace) bool {
+		return !l.uses.Passive && l.uses.Claims != module.ClaimsNone
+	})
+}
+
+// checkClaimers warns of packets that two sections would both act upon. In xdb
+// and log that is how copies are made.
+func checkClaimers(branches []branch) (diags hcl.Diagnostics) {
+	for i, b := range branches {
+		if !b.claims() {
+			continue
+		}
+		for _, first := range branches[:i] {
+			kind := sharedKind(first.section, b.section)
+			if first.host != b.host || first.section == b.section || kind == "" || !first.claims() {
+				continue
+			}
+			diags = append(diags, warning(b.at, "Two sections claim one host",
+				"%s at %s takes %s packets for %s too: each gets a copy, and both act on it. Add observe = true to the one that only looks on.",
+				title(first.section), place(first.at), kind, hostName(b.host)))
+			break
+		}
+	}
+	return diags
+}
+
+// sharedKind returns normal or session if both sections are of it.
+func sharedKind(a, b *module.Section) string {
+	for _, k := range []packet.Kind{packet.Normal, packet.Session} {
+		if slices.Contains(a.Kinds, k) && slices.Contains(b.Kinds, k) {
+			return k.String()
+		}
+	}
+	return ""
+}
+
+// checkTaps warns of sections that look on at many hosts and miss those that
+// others have taken for themselves.
+func checkTaps(branches []branch) (diags hcl.Diagnostics) {
+	for _, tap := range branches {
+		if tap.claims() {
+			continue
+		}
+		var missed []string
+		seen := map[string]bool{}
+		for _, b := range branches {
+			seen[b.host] = seen[b.host] || b.section == tap.section
+		}
+		for _, b := range branches {
+			if !seen[b.host] && covers(tap.host, b.host) && sameKind(tap.section, b.section) {
+				missed = append(missed, fmt.Sprintf("%q (%s)", b.host, place(b.at)))
+				seen[b.host] = true
+			}
+		}
+		if len(missed) > 0 {
+			diags = append(diags, warning(tap.at, "Packets pass by",
+				"%s does not see the packets of %s, which other sections are on: an exact host goes before a wildcard. Attach it to each of them too.",
+				title(tap.section), listed(missed)))
+		}
+	}
+	return diags
+}
+
+// covers reports whether a wildcard would get the packets of host if nobody
+// else were on it.
+func covers(wide, host string) bool {
+	suffix, isSuffix := strings.CutPrefix(wide, "*")
+	switch {
+	case host == "" || host == wide:
+		return false
+	case wide == "*":
+		return true
+	}
+	return isSuffix && len(host) > len(wide) && strings.HasSuffix(host, suffix)
+}
+
+func sameKind(a, b *module.Section) bool {
+	return slices.ContainsFunc(a.Kinds, func(k packet.Kind) bool { return slices.Contains(b.Kinds, k) })
+}
+
+// hostName names a host in a sentence.
+func hostName(host string) string {
+	switch host {
+	case "":
+		return "the uplink"
+	case "*":
+		return "all other hosts"
+	}
+	return fmt.Sprintf("%q", host)
+}
+
+// checkProcesses warns of settings for processes that nothing runs in.
+func (f *File) checkProcesses() (diags hcl.Diagnostics) {
+	used := map[string]bool{}
+	for _, name := range []string{"basemods", "xdb", "logmods", "plugins"} {
+		used[name] = true // they have modules without being asked to
+	}
+	var named []string
+	for _, s := range f.Sections {
+		for _, l := range s.Chain {
+			if l.Process != "" && !used[l.Process] {
+				named = append(named, l.Process)
+			}
+			used[l.Process] = true
+		}
+	}
+	for _, p := range f.Plugins {
+		used[p.Name] = true
+	}
+	for _, p := range f.Processes {
+		if !used[p.Name] {
+			diags = append(diags, warning(f.declared["process "+p.Name], "Unused process",
+				"No block has process = %q.%s", p.Name, suggest(p.Name, named)))
+		}
+	}
+	return diags
+}

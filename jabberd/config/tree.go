@@ -1,0 +1,226 @@
+package config
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+// PrintTree writes the delivery tree, as a packet goes through it: kind, host in
+// the order of look-up, section and chain in the order of the file. made says
+// which hosts the sections are on. With args it writes the arguments too,
+// secrets masked.
+func (f *File) PrintTree(w io.Writer, made []Made, args bool) error {
+	p := treePrinter{file: f, args: args}
+	branches := f.branches(made)
+	for k := range packet.NumKinds {
+		p.kind(k, branches)
+	}
+	_, err := io.WriteString(w, p.aligned())
+	return err
+}
+
+// A treePrinter gathers lines and the places that stand to their right.
+type treePrinter struct {
+	file  *File
+	args  bool
+	lines []treeLine
+}
+
+type treeLine struct{ text, place string }
+
+func (p *treePrinter) add(depth int, place, format string, args ...any) {
+	p.lines = append(p.lines, treeLine{strings.Repeat("  ", depth) + fmt.Sprintf(format, args...), place})
+}
+
+// kind writes the branches of one kind.
+func (p *treePrinter) kind(k packet.Kind, branches []branch) {
+	var hosts []string
+	var reached []*module.Section
+	for _, b := range branches {
+		if slices.Contains(b.section.Kinds, k) {
+			hosts = append(hosts, b.host)
+			reached = append(reached, b.section)
+		}
+	}
+	slices.SortStableFunc(hosts, byLookup)
+	hosts = compact(hosts)
+	var others []int
+	for i := range p.file.Sections {
+		if s := &p.file.Sections[i]; slices.Contains(s.Kinds, k) && !slices.Contains(reached, s) {
+			others = append(others, i)
+		}
+	}
+	if len(hosts)+len(others) == 0 {
+		return
+	}
+	p.add(0, "", "%s", k)
+	for _, i := range others {
+		if k == packet.Session {
+			p.add(1, "", "%s", p.file.Sections[i].ID)
+		} else {
+			p.add(1, "", "(no host)")
+		}
+		p.section(i)
+	}
+	for i, host := range hosts {
+		p.add(1, "", "%s", cmp.Or(host, "(uplink)"))
+		here := p.on(k, host, branches)
+		if i+1 < len(hosts) && slices.Equal(here, p.on(k, hosts[i+1], branches)) {
+			continue // one chain for all of them
+		}
+		for _, n := range here {
+			p.section(n)
+		}
+	}
+}
+
+// on returns the sections of a kind on a host, by index.
+func (p *treePrinter) on(k packet.Kind, host string, branches []branch) (on []int) {
+	for i := range p.file.Sections {
+		s := &p.file.Sections[i]
+		if slices.Contains(s.Kinds, k) && slices.ContainsFunc(branches, func(b branch) bool { return b.section == s && b.host == host }) {
+			on = append(on, i)
+		}
+	}
+	return on
+}
+
+// byLookup orders hosts as they are looked up: exact ones, suffixes from the
+// longest on, all, the uplink.
+func byLookup(a, b string) int {
+	rank := func(host string) int {
+		switch {
+		case host == "":
+			return 1 << 20
+		case host[0] == '*':
+			return 1<<19 - len(host)
+		}
+		return 0
+	}
+	return rank(a) - rank(b)
+}
+
+// compact removes what is there twice, in any place.
+func compact(list []string) (out []string) {
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// section writes a section and its chain.
+func (p *treePrinter) section(i int) {
+	s := &p.file.Sections[i]
+	notes := ""
+	if s.Observe {
+		notes += " observe"
+	}
+	if s.Timeout != 0 {
+		notes += " timeout=" + module.Duration(s.Timeout).String()
+	}
+	if s.Queue != 0 {
+		notes += fmt.Sprintf(" queue=%d", s.Queue)
+	}
+	p.add(2, s.Place, "%s%s", title(s), notes)
+	for n, link := range s.Chain {
+		t := p.file.traces[i].links[n]
+		if t.uses.Passive {
+			continue // it is the host above
+		}
+		line := link.Module
+		if label := p.label(t, link); label != "" {
+			line += fmt.Sprintf(" %q", label)
+		}
+		p.add(3, link.Place, "%s%s", line, linkNotes(link))
+		if p.args {
+			p.arguments(4, t.uses.Args, maskArgs(t.uses.Args, link.Args))
+		}
+	}
+}
+
+// label returns a link's label as it is written in the file.
+func (p *treePrinter) label(t linkTrace, link module.Link) string {
+	if len(t.block.Labels) > 0 {
+		return t.block.Labels[0]
+	}
+	return link.Label
+}
+
+func linkNotes(l module.Link) (notes string) {
+	if l.Process != "" {
+		notes += " process=" + l.Process
+	}
+	if l.Timeout != 0 {
+		notes += " timeout=" + module.Duration(l.Timeout).String()
+	}
+	if l.Optional {
+		notes += " optional"
+	}
+	if l.OnCrash != "" {
+		notes += " on_crash=" + string(l.OnCrash)
+	}
+	return notes
+}
+
+// arguments writes the arguments that are given, in the order in which the
+// module has them.
+func (p *treePrinter) arguments(depth int, args []module.Arg, raw json.RawMessage) {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(raw, &object) != nil {
+		return
+	}
+	for _, a := range args {
+		v, given := object[a.Name]
+		if !given {
+			continue
+		}
+		var list []json.RawMessage
+		switch a.Type {
+		case module.TypeBlock:
+			list = []json.RawMessage{v}
+		case module.TypeBlocks:
+			_ = json.Unmarshal(v, &list) // it was made a list when it was decoded
+		default:
+			p.add(depth, "", "%s = %s", a.Name, v)
+		}
+		for _, inner := range list {
+			var named struct{ Label string }
+			_ = json.Unmarshal(inner, &named)
+			if a.Label != "" {
+				p.add(depth, "", "%s %q", a.Name, named.Label)
+			} else {
+				p.add(depth, "", "%s", a.Name)
+			}
+			p.arguments(depth+1, a.Args, inner)
+		}
+	}
+}
+
+// aligned returns the lines with their places in a column.
+func (p *treePrinter) aligned() string {
+	width := 0
+	for _, l := range p.lines {
+		if l.place != "" {
+			width = max(width, utf8.RuneCountInString(l.text))
+		}
+	}
+	var out strings.Builder
+	for _, l := range p.lines {
+		out.WriteString(l.text)
+		if l.place != "" {
+			out.WriteString(strings.Repeat(" ", width-utf8.RuneCountInString(l.text)+2) + l.place)
+		}
+		out.WriteString("\n")
+	}
+	return out.String()
+}
