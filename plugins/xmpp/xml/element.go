@@ -147,8 +147,8 @@ func (w *within) find(prefix []byte) (uri []byte, ok bool) {
 	return nil, string(prefix) == "xml"
 }
 
-// Name is the name without prefix.
-func (e *Element) Name() string { return intern(e.name.local.in(e.raw)) }
+// Name is the name without prefix. To switch on it allocates nothing.
+func (e *Element) Name() string { return string(e.name.local.in(e.raw)) }
 
 // NS is the namespace of the name.
 func (e *Element) NS() string {

@@ -72,16 +72,6 @@ func intern(b []byte) string {
 		return "resume"
 	case "resumed":
 		return "resumed"
-	case "body":
-		return "body"
-	case "query":
-		return "query"
-	case "ping":
-		return "ping"
-	case "x":
-		return "x"
-	case "c":
-		return "c"
 	case "en":
 		return "en"
 	case "de":

@@ -1,0 +1,151 @@
+package xml_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/jabberii/server/plugins/xmpp/xml"
+)
+
+func TestReader(t *testing.T) {
+	long := `<a>` + strings.Repeat("x", 100<<10) + `</a>`
+	all := header + message + "\n" + long + " " + message + long + `</stream:stream>`
+	want := []string{"open", "message", "a", "message", "a", "close"}
+	sources := map[string]func() io.Reader{
+		"whole":       func() io.Reader { return strings.NewReader(all) },
+		"bytes":       func() io.Reader { return iotest.OneByteReader(strings.NewReader(all)) },
+		"halves":      func() io.Reader { return iotest.HalfReader(strings.NewReader(all)) },
+		"end at once": func() io.Reader { return iotest.DataErrReader(strings.NewReader(all)) },
+	}
+	for name, source := range sources {
+		t.Run(name, func(t *testing.T) {
+			r := xml.NewReader(source(), xml.Limits{})
+			for _, want := range want {
+				tok, err := r.Next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := tok.Name
+				if tok.Kind != xml.Child {
+					got = tok.Kind.String()
+				}
+				if got != want {
+					t.Fatalf("%s, want %s", got, want)
+				}
+				if got == "a" && len(tok.Body) != 100<<10 {
+					t.Fatalf("%d bytes", len(tok.Body))
+				}
+			}
+			for range 2 {
+				if tok, err := r.Next(); err != io.EOF {
+					t.Fatalf("%v, %v after the end", tok, err)
+				}
+			}
+		})
+	}
+}
+
+func TestReaderErrors(t *testing.T) {
+	broken := errors.New("broken")
+	tests := []struct {
+		name string
+		src  io.Reader
+		want error
+	}{
+		{"cut off", strings.NewReader(header + "<message><body>"), io.ErrUnexpectedEOF},
+		{"cut off in a tag", strings.NewReader(header + "<"), io.ErrUnexpectedEOF},
+		{"between elements", strings.NewReader(header + " \n"), io.EOF},
+		{"source", io.MultiReader(strings.NewReader(header+"<a>"), iotest.ErrReader(broken)), broken},
+		{"syntax", strings.NewReader(header + "<a></b>"), xml.ErrNotWellFormed},
+		{"limit", io.MultiReader(strings.NewReader(header+"<a>"), endless{}), xml.ErrLimit},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := xml.NewReader(test.src, xml.Limits{})
+			if _, err := r.Next(); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if tok, err := r.Next(); !errors.Is(err, test.want) {
+					t.Fatalf("%v, %v, want %v", tok, err, test.want)
+				}
+			}
+		})
+	}
+	if _, err := xml.NewReader(idle{}, xml.Limits{}).Next(); err != io.ErrNoProgress {
+		t.Errorf("a source without bytes: %v", err)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return copy(p, strings.Repeat("x", len(p))), nil }
+
+type idle struct{}
+
+func (idle) Read([]byte) (int, error) { return 0, nil }
+
+func TestReaderReset(t *testing.T) {
+	client, server := net.Pipe()
+	defer client.Close()
+	go func() {
+		// The second stream comes in one piece with the end of the first, as it
+		// does from a client that doesn't wait.
+		io.WriteString(server, header+`<auth/>`+header+`<iq/><inject/>`)
+		server.Close()
+	}()
+	r := xml.NewReader(client, xml.Limits{})
+	expect := func(kind xml.Kind, name string) {
+		t.Helper()
+		if tok, err := r.Next(); err != nil || tok.Kind != kind || tok.Name != name {
+			t.Fatalf("%+v, %v, want %v %s", tok, err, kind, name)
+		}
+	}
+	expect(xml.Open, "stream")
+	expect(xml.Child, "auth")
+	r.Reset(client)
+	expect(xml.Open, "stream")
+	expect(xml.Child, "iq")
+	if n := r.Buffered(); n != len("<inject/>") {
+		t.Errorf("%d bytes are left", n)
+	}
+	r.Reset(strings.NewReader(header + `<message/>`))
+	if n := r.Buffered(); n != 0 {
+		t.Errorf("%d bytes came along", n)
+	}
+	expect(xml.Open, "stream")
+	expect(xml.Child, "message")
+}
+
+func BenchmarkReader(b *testing.B) {
+	r := xml.NewReader(io.MultiReader(strings.NewReader(header), &repeat{s: message}), xml.Limits{})
+	b.SetBytes(int64(len(message)))
+	b.ReportAllocs()
+	if _, err := r.Next(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := r.Next(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// repeat is s without end.
+type repeat struct {
+	s  string
+	at int
+}
+
+func (r *repeat) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		c := copy(p[n:], r.s[r.at:])
+		n += c
+		r.at = (r.at + c) % len(r.s)
+	}
+	return n, nil
+}
