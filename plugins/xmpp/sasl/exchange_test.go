@@ -30,6 +30,10 @@ func accounts(t testing.TB, password string) *sasl.Authenticator {
 		keys[h] = k
 	}
 	return &sasl.Authenticator{
+		Mechanisms: []string{
+			sasl.ScramSHA512Plus, sasl.ScramSHA256Plus, sasl.ScramSHA1Plus,
+			sasl.ScramSHA512, sasl.ScramSHA256, sasl.ScramSHA1, sasl.Plain,
+		},
 		Secret: secret,
 		Keys: func(_ context.Context, username string, h sasl.Hash) (sasl.Keys, error) {
 			if username != "juliet" {

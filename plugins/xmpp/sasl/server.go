@@ -14,9 +14,10 @@ import (
 // any other becomes temporary-auth-failure, and is the Cause of the Failure that
 // Step returns.
 type Authenticator struct {
-	// Mechanisms are what may be offered, in this order. Nil means SCRAM in all its
-	// forms, EXTERNAL, PLAIN and ANONYMOUS. Those that the channel or the missing of
-	// a function rules out are not offered.
+	// Mechanisms are what may be offered, in this order. Nil means all but SCRAM with
+	// SHA-512. Those that the channel or the missing of a function rules out are not
+	// offered. An account that has no keys for the hash of a mechanism that is on offer
+	// cannot log in with clients that choose it, so offer what all accounts have.
 	Mechanisms []string
 
 	// Keys looks up an account's keys for a hash, or, if the hash is empty, those of
@@ -86,8 +87,7 @@ func (a *Authenticator) Offer(c Channel) []string {
 	all := a.Mechanisms
 	if all == nil {
 		all = []string{
-			ScramSHA512Plus, ScramSHA256Plus, ScramSHA1Plus, External,
-			ScramSHA512, ScramSHA256, ScramSHA1, Plain, Anonymous,
+			ScramSHA256Plus, ScramSHA1Plus, External, ScramSHA256, ScramSHA1, Plain, Anonymous,
 		}
 	}
 	var offer []string
