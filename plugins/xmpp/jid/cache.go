@@ -2,6 +2,7 @@ package jid
 
 import (
 	"hash/maphash"
+	"strings"
 	"sync/atomic"
 )
 
@@ -42,7 +43,7 @@ func (c *Cache) Parse(s string) (JID, error) {
 	if known := at.Load(); known != nil && known.text == s {
 		return known.jid, nil
 	}
-	return c.add(at, s)
+	return c.add(at, strings.Clone(s)) // s may be a part of something large
 }
 
 // ParseBytes is [Parse] of bytes, which are not kept: the string is made only if
