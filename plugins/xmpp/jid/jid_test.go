@@ -40,6 +40,7 @@ func TestParse(t *testing.T) {
 		{"14", "example.com/foobar", "", "example.com", "foobar"},
 		{"15", "a.example.com/b@example.net", "", "a.example.com", "b@example.net"},
 
+		{"18, of table 2", "juliet@example.com/ foo", "juliet", "example.com", " foo"},
 		{"upper case", "JULIET@EXAMPLE.com/Foo", "juliet", "example.com", "Foo"},
 		{"slashes", "a@b/c/d@e", "a", "b", "c/d@e"},
 		{"trailing dot", "a@example.com./r", "a", "example.com", "r"},
@@ -108,15 +109,14 @@ func TestParseErrors(t *testing.T) {
 		part     jid.Part
 	}{
 		// RFC 7622, table 2.
-		{"1", `"juliet"@example.com`, jid.Localpart},
-		{"2", "foo bar@example.com", jid.Localpart},
-		{"4", "@example.com/", jid.Resourcepart},
-		{"5", "henry\u2163@example.com", jid.Localpart},
-		{"6", "\u265a@example.com", jid.Localpart},
-		{"7", "juliet@", jid.Domainpart},
-		{"8", "/foobar", jid.Domainpart},
-		// Its number 3, juliet@example.com/ foo, is an address by the profile
-		// OpaqueString, as the erratum 4560 says.
+		{"16", `"juliet"@example.com`, jid.Localpart},
+		{"17", "foo bar@example.com", jid.Localpart},
+		{"19", "@example.com/", jid.Resourcepart},
+		{"20", "henry\u2163@example.com", jid.Localpart},
+		{"21", "\u265a@example.com", jid.Localpart},
+		{"22", "juliet@", jid.Domainpart},
+		{"23", "/foobar", jid.Domainpart},
+		// Number 18 is in TestParse: it is an address, says erratum 4560.
 
 		{"empty", "", jid.Domainpart},
 		{"no local", "@example.com", jid.Localpart},

@@ -101,6 +101,9 @@ func checkUnicode(part Part, s string) error {
 // prepareDomain makes a domain name of U-labels and NR-LDH labels, or an IP
 // address, of s (RFC 7622, 3.2).
 func prepareDomain(s string) (string, error) {
+	if isPrepared(s) {
+		return s, nil
+	}
 	if strings.HasPrefix(s, "[") {
 		return prepareIPv6(s)
 	}
@@ -122,6 +125,42 @@ func prepareDomain(s string) (string, error) {
 	}
 	return name, checkDomain(name)
 }
+
+// isPrepared reports whether s is plainly a domain name in ASCII that needs
+// neither preparation nor a closer look, as nearly all are.
+func isPrepared(s string) bool {
+	if len(s) > MaxPart {
+		return false
+	}
+	start := 0
+	for i := 0; i <= len(s); i++ {
+		if i < len(s) && plain[s[i]] {
+			continue
+		}
+		if i < len(s) && s[i] != '.' {
+			return false
+		}
+		label := s[start:i]
+		if len(label) == 0 || len(label) > longestLabel || label[0] == '-' || label[len(label)-1] == '-' ||
+			len(label) >= 4 && label[2] == '-' && label[3] == '-' {
+			return false
+		}
+		start = i + 1
+	}
+	return true
+}
+
+// longestLabel is the limit of DNS for a label, in bytes of its A-label.
+const longestLabel = 63
+
+// plain has the characters of a label in ASCII and in lower case. It never
+// changes.
+var plain = func() (t [256]bool) {
+	for _, c := range []byte("-0123456789abcdefghijklmnopqrstuvwxyz") {
+		t[c] = true
+	}
+	return t
+}()
 
 func lowerASCII(r rune) rune {
 	if 'A' <= r && r <= 'Z' {
@@ -202,7 +241,6 @@ func checkDomain(s string) error {
 // checkLabel says what is wrong with a U-label or an NR-LDH label (RFC 5890,
 // 2.3.2), "" if nothing is.
 func checkLabel(s string) (reason string) {
-	const longest = 63
 	switch {
 	case s == "":
 		return "has an empty label"
@@ -216,17 +254,17 @@ func checkLabel(s string) (reason string) {
 		switch c := s[i]; {
 		case c >= utf8.RuneSelf:
 			ascii = false
-		case c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z'):
+		case !plain[c]:
 			return "holds a character that is not allowed"
 		}
 	}
 	if ascii {
-		if len(s) > longest {
+		if len(s) > longestLabel {
 			return "has a label that is too long"
 		}
 		return ""
 	}
-	if a, err := idna.Punycode.ToASCII(s); err != nil || len(a) > longest {
+	if a, err := idna.Punycode.ToASCII(s); err != nil || len(a) > longestLabel {
 		return "has a label that is too long"
 	}
 	if prepared, err := identifier.String(s); err != nil || prepared != s {
