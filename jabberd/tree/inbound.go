@@ -186,52 +186,50 @@ func (m *memory) note(rec *Walk, in *inbound) {
 func (e *Engine) resume(w *worker, d *delivery) {
 	in := d.inbound
 	s := e.sections[in.rec.Section]
-	links := s.run(int(in.rec.Link), e.config.Process)
-	d.walks = append(d.one[:0], &d.first)
-	d.first.begin(d, s, e)
+	k := &d.first
+	d.walks = append(d.one[:0], k)
+	k.begin(d, s, e)
+	for k.step < len(s.steps) && s.steps[k.step].link < int(in.rec.Link) {
+		k.step++
+	}
+	first := k.step
 	if in.rec.Answer != nil {
 		d.answer = in.rec.Answer
-		e.showAll(w, d, links)
+		for k.step < len(s.steps) && s.steps[k.step].remote == nil {
+			k.step++
+		}
+		e.showSince(w, k, first)
 		in.stop = Stop{Verdict: packet.Claim, Answer: d.answer}
 		e.finish(w, d)
 		return
 	}
-	in.stop = e.links(w, d, s, links)
-	d.answer = nil
+	v, err := e.local(w, k)
+	in.stop = Stop{Verdict: v}
+	switch {
+	case err != nil:
+		in.stop.Reject = rejectOf(err)
+	case v == packet.Claim && d.answer != nil:
+		e.showSince(w, k, first)
+		in.stop.Answer, d.answer = d.answer, nil
+	case v == packet.Pass:
+		in.stop.Link = uint16(len(s.links))
+		if k.step < len(s.steps) {
+			in.stop.Link = uint16(s.steps[k.step].link)
+		}
+		if changed(&k.p, &in.orig) {
+			c := k.p
+			in.stop.Changed = &c
+		}
+	}
 	e.finish(w, d)
 }
 
-// links asks links one after another and returns the verdict.
-func (e *Engine) links(w *worker, d *delivery, s *section, links []link) Stop {
-	in, p := d.inbound, &d.first.p
-	for i := range links {
-		if links[i].passive || links[i].handler == nil {
-			continue
-		}
-		v, err := e.handle(w, d, &links[i], s, p)
-		switch {
-		case err != nil:
-			return Stop{Reject: rejectOf(err)}
-		case v == packet.Claim && d.p.Kind == packet.XDB && d.answer != nil:
-			e.showAll(w, d, links[:i])
-			return Stop{Verdict: v, Answer: d.answer}
-		case v != packet.Pass:
-			return Stop{Verdict: v}
-		}
-	}
-	stop := Stop{Verdict: packet.Pass, Link: in.rec.Link + uint16(len(links))}
-	if changed(p, &in.orig) {
-		c := *p
-		stop.Changed = &c
-	}
-	return stop
-}
-
-// showAll shows an answer to links that passed, the nearest first.
-func (e *Engine) showAll(w *worker, d *delivery, links []link) {
-	for i := len(links) - 1; i >= 0; i-- {
-		if links[i].watcher != nil {
-			e.watch(w, d, &links[i], &d.first.p, d.answer)
+// showSince shows an answer to the handlers here that passed the question, the
+// nearest first: those of the steps from first to before the walk's.
+func (e *Engine) showSince(w *worker, k *walk, first int) {
+	for i := k.step - 1; i >= first; i-- {
+		if st := &k.s.steps[i]; st.watches {
+			e.watch(w, k.d, &k.s.links[st.link], &k.p, k.d.answer)
 		}
 	}
 }

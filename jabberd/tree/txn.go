@@ -58,8 +58,6 @@ func (t *txn) end() {
 	escaped := t.escaped
 	t.mu.Unlock()
 	t.answer = nil
-	clear(t.out)
-	t.out = t.out[:0]
 	if escaped {
 		t.stop(context.Canceled)
 	}

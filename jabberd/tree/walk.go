@@ -123,7 +123,9 @@ func (e *Engine) walksOf(d *delivery) []*walk {
 }
 
 func (k *walk) begin(d *delivery, s *section, e *Engine) {
-	*k = walk{d: d, s: s, p: d.p}
+	k.d, k.s, k.p = d, s, d.p
+	k.step, k.id, k.deaths = 0, 0, 0
+	k.ended, k.claimed, k.sent, k.showing, k.reject = false, false, false, false, nil
 	k.expires = e.clock.after(s.timeout)
 }
 
@@ -143,53 +145,70 @@ func (e *Engine) observe(w *worker, d *delivery, s *section) {
 // process.
 func (e *Engine) walk(w *worker, k *walk) {
 	for k.step < len(k.s.steps) {
-		st := &k.s.steps[k.step]
-		if st.remote != nil {
-			st.remote.hop(w, k)
+		if r := k.s.steps[k.step].remote; r != nil {
+			r.hop(w, k)
 			return
 		}
-		v, err := e.handle(w, k.d, &k.s.links[st.link], k.s, &k.p)
-		if err != nil || v != packet.Pass {
+		if v, err := e.local(w, k); err != nil || v != packet.Pass {
 			e.end(w, k, v, err)
 			return
 		}
-		k.step++
 	}
 	e.end(w, k, packet.Skip, nil)
 }
 
-// handle asks one handler, and puts what it delivered into the tree.
-func (e *Engine) handle(w *worker, d *delivery, l *link, s *section, p *packet.Packet) (v packet.Verdict, err error) {
-	t := w.begin(d)
-	v, err = ask(t, l.handler, p)
-	if err != nil {
-		for _, c := range t.out {
-			e.pool.put(c)
-		}
-		e.log.failure(d, s, l, err)
-	} else {
-		d.group.expect(len(t.out))
-		for _, c := range t.out {
-			d.causeOf(c)
-			c.group, c.origin, c.named, c.mark = d.group, d.origin, d.named, d.mark
-			e.deliver(w, c)
-		}
-		if t.answer != nil && v == packet.Claim {
-			d.answer = t.answer
-		}
-	}
-	t.end()
-	return v, err
-}
-
-// ask calls the handler; a panic is its error.
-func ask(t *txn, h packet.Handler, p *packet.Packet) (v packet.Verdict, err error) {
+// local asks the handlers of this process from the walk's step on, until one
+// does not pass or the next step is a hop. A panic is the error of its handler.
+func (e *Engine) local(w *worker, k *walk) (v packet.Verdict, err error) {
+	t := w.begin(k.d)
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
+		if err != nil {
+			e.abort(t, k, err)
+		}
+		t.end()
 	}()
-	return h.Handle(t, p)
+	for steps := k.s.steps; k.step < len(steps) && steps[k.step].remote == nil; k.step++ {
+		v, err = steps[k.step].handler.Handle(t, &k.p)
+		if err != nil {
+			return v, err
+		}
+		if len(t.out) > 0 {
+			e.commit(w, t)
+		}
+		if v != packet.Pass {
+			if v == packet.Claim && t.answer != nil {
+				k.d.answer = t.answer
+			}
+			return v, nil
+		}
+	}
+	return packet.Pass, nil
+}
+
+// commit puts what a handler delivered into the tree.
+func (e *Engine) commit(w *worker, t *txn) {
+	d := t.d
+	d.group.expect(len(t.out))
+	for i, c := range t.out {
+		t.out[i] = nil
+		d.causeOf(c)
+		c.group, c.origin, c.named, c.mark = d.group, d.origin, d.named, d.mark
+		e.deliver(w, c)
+	}
+	t.out = t.out[:0]
+}
+
+// abort forgets what a handler delivered before its error.
+func (e *Engine) abort(t *txn, k *walk, err error) {
+	for i, c := range t.out {
+		e.pool.put(c)
+		t.out[i] = nil
+	}
+	t.out = t.out[:0]
+	e.log.failure(k.d, k.s, &k.s.links[k.s.steps[k.step].link], err)
 }
 
 // end ends a walk with a verdict or an error.
