@@ -28,6 +28,11 @@ type Opener func(dir string) (b xdb.Backend, close func() error, err error)
 
 // Run tests a backend. Each test opens stores of its own.
 func Run(t *testing.T, open Opener) {
+	run(t, open)
+	t.Run("agrees with a model", func(t *testing.T) { agrees(t, open, false) })
+}
+
+func run(t *testing.T, open Opener) {
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, *store)
@@ -62,13 +67,12 @@ func Run(t *testing.T, open Opener) {
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, start(t, open)) })
 	}
-	t.Run("agrees with a model", func(t *testing.T) { agrees(t, open, false) })
 }
 
 // RunDurable tests a backend whose items outlive it. close has to make durable
 // what was not yet.
 func RunDurable(t *testing.T, open Opener) {
-	Run(t, open)
+	run(t, open)
 	t.Run("outlives a restart", func(t *testing.T) { restart(t, open) })
 	t.Run("agrees with a model across restarts", func(t *testing.T) { agrees(t, open, true) })
 }

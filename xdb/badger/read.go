@@ -1,0 +1,230 @@
+package badger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	badgerdb "github.com/dgraph-io/badger/v4"
+
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/xdb"
+)
+
+// Get implements xdb.Backend.
+func (s *Store) Get(_ context.Context, owner, ns string, keys []string, items []xdb.Item) ([]xdb.Item, error) {
+	err := s.read(func(txn *badgerdb.Txn) (err error) {
+		prefix := spacePrefix(itemKey, owner, ns)
+		if len(keys) == 0 {
+			items, err = getAll(txn, prefix, items)
+			return err
+		}
+		for _, key := range keys {
+			it, found, err := get(txn, append(prefix, key...), key)
+			if err != nil {
+				return err
+			}
+			if found {
+				items = append(items, it)
+			}
+		}
+		return nil
+	})
+	return items, err
+}
+
+// get returns the item that is at a key of the database.
+func get(txn *badgerdb.Txn, at []byte, key string) (it xdb.Item, found bool, err error) {
+	entry, err := txn.Get(at)
+	if errors.Is(err, badgerdb.ErrKeyNotFound) {
+		return it, false, nil
+	}
+	if err != nil {
+		return it, false, err
+	}
+	b, err := entry.ValueCopy(nil)
+	if err != nil {
+		return it, false, err
+	}
+	it, err = readItem(key, b)
+	return it, err == nil, err
+}
+
+func getAll(txn *badgerdb.Txn, prefix []byte, items []xdb.Item) ([]xdb.Item, error) {
+	cursor := txn.NewIterator(badgerdb.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 32})
+	defer cursor.Close()
+	size := 0
+	for cursor.Rewind(); cursor.Valid(); cursor.Next() {
+		it, err := itemAt(cursor, len(prefix))
+		if err != nil {
+			return items, err
+		}
+		if size += len(it.Key) + len(it.Value); size > xdb.MaxBody && len(items) > 0 {
+			return items, xdb.TooLarge("the namespace is too large for one answer; query it by pages")
+		}
+		items = append(items, it)
+	}
+	return items, nil
+}
+
+// itemAt reads the item at a cursor.
+func itemAt(cursor *badgerdb.Iterator, prefix int) (xdb.Item, error) {
+	b, err := cursor.Item().ValueCopy(nil)
+	if err != nil {
+		return xdb.Item{}, err
+	}
+	return readItem(string(cursor.Item().Key()[prefix:]), b)
+}
+
+// Query implements xdb.Backend.
+func (s *Store) Query(_ context.Context, owner, ns string, q xdb.Query) (page xdb.Page, err error) {
+	page.Count = -1
+	err = s.read(func(txn *badgerdb.Txn) error {
+		if q.Count {
+			if page.Count, err = count(txn, owner, ns, &q); err != nil {
+				return err
+			}
+		}
+		if q.Empty() {
+			return nil
+		}
+		return fill(txn, owner, ns, &q, &page)
+	})
+	return page, err
+}
+
+// fill puts the items of a query into its page.
+func fill(txn *badgerdb.Txn, owner, ns string, q *xdb.Query, page *xdb.Page) error {
+	from, to := q.Keys()
+	if q.With == "" {
+		prefix := spacePrefix(itemKey, owner, ns)
+		return walk(txn, prefix, from, to, q.Reverse, true, func(cursor *badgerdb.Iterator) (bool, error) {
+			it, err := itemAt(cursor, len(prefix))
+			if err != nil {
+				return false, err
+			}
+			return !page.Add(q, it), nil
+		})
+	}
+	items := spacePrefix(itemKey, owner, ns)
+	return walkWith(txn, owner, ns, q, from, to, func(key []byte) (bool, error) {
+		it, found, err := get(txn, append(items, key...), string(key))
+		if err != nil || !found {
+			return err == nil, err
+		}
+		return !page.Add(q, it), nil
+	})
+}
+
+// count counts the items in the range of a query.
+func count(txn *badgerdb.Txn, owner, ns string, q *xdb.Query) (n int, err error) {
+	from, to := q.Range()
+	if q.With == "" {
+		err = walk(txn, spacePrefix(itemKey, owner, ns), from, to, false, false, func(*badgerdb.Iterator) (bool, error) {
+			n++
+			return true, nil
+		})
+		return n, err
+	}
+	err = walkWith(txn, owner, ns, q, from, to, func([]byte) (bool, error) {
+		n++
+		return true, nil
+	})
+	return n, err
+}
+
+// walkWith calls f with the keys of the items about the address of a query.
+func walkWith(txn *badgerdb.Txn, owner, ns string, q *xdb.Query, from, to string, f func(key []byte) (bool, error)) error {
+	bare := packet.Bare(q.With)
+	prefix := withPrefix(owner, ns, bare)
+	return walk(txn, prefix, from, to, q.Reverse, true, func(cursor *badgerdb.Iterator) (on bool, err error) {
+		takes := len(bare) == len(q.With)
+		if !takes {
+			err = cursor.Item().Value(func(rest []byte) error {
+				takes = string(rest) == q.With[len(bare):]
+				return nil
+			})
+		}
+		if err != nil || !takes {
+			return err == nil, err
+		}
+		return f(cursor.Item().Key()[len(prefix):])
+	})
+}
+
+// walk calls f at each key that begins with a prefix, from one on and before
+// another if that is not "", until f has enough.
+func walk(txn *badgerdb.Txn, prefix []byte, from, to string, reverse, values bool, f func(*badgerdb.Iterator) (bool, error)) error {
+	cursor := txn.NewIterator(badgerdb.IteratorOptions{Prefix: prefix, Reverse: reverse, PrefetchValues: values, PrefetchSize: 32})
+	defer cursor.Close()
+	first, last := append(bytes.Clone(prefix), from...), append(bytes.Clone(prefix), to...)
+	if to == "" {
+		last = append(last, end...)
+	}
+	start := first
+	if reverse {
+		start = last
+	}
+	for cursor.Seek(start); cursor.ValidForPrefix(prefix); cursor.Next() {
+		key := cursor.Item().Key()
+		switch {
+		case bytes.Compare(key, last) >= 0:
+			if reverse {
+				continue // just the first
+			}
+			return nil
+		case bytes.Compare(key, first) < 0:
+			return nil
+		}
+		if on, err := f(cursor); err != nil || !on {
+			return err
+		}
+	}
+	return nil
+}
+
+// Namespaces implements xdb.Backend.
+func (s *Store) Namespaces(_ context.Context, owner string) (names []string, err error) {
+	err = s.read(func(txn *badgerdb.Txn) error {
+		prefix := ownerPrefix(itemKey, owner)
+		cursor := txn.NewIterator(badgerdb.IteratorOptions{Prefix: prefix})
+		defer cursor.Close()
+		for cursor.Rewind(); cursor.Valid(); {
+			name, _ := cut(cursor.Item().Key(), len(prefix))
+			names = append(names, name)
+			cursor.Seek(append(spacePrefix(itemKey, owner, name), end...))
+		}
+		return nil
+	})
+	return names, err
+}
+
+// Owners implements xdb.Backend.
+func (s *Store) Owners(_ context.Context, domain, ns, after string, max int) (owners []string, err error) {
+	err = s.read(func(txn *badgerdb.Txn) error {
+		prefix := domainPrefix(itemKey, domain)
+		cursor := txn.NewIterator(badgerdb.IteratorOptions{Prefix: prefix})
+		defer cursor.Close()
+		cursor.Rewind()
+		if after != "" {
+			cursor.Seek(append(ownerPrefix(itemKey, after), end...))
+		}
+		for cursor.Valid() && len(owners) < max {
+			rest, _ := cut(cursor.Item().Key(), len(prefix))
+			owner := ownerOf(domain, rest)
+			if ns != "" {
+				space := spacePrefix(itemKey, owner, ns)
+				cursor.Seek(space)
+				if !cursor.ValidForPrefix(space) {
+					owner = ""
+				}
+			}
+			if owner != "" {
+				owners = append(owners, owner)
+			}
+			cursor.Seek(append(append(append([]byte{}, prefix...), rest...), "\x00"+end...))
+		}
+		return nil
+	})
+	return owners, err
+}
