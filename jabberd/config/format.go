@@ -43,7 +43,7 @@ func oneEmptyLine(text []byte) []byte {
 			newlines = 0
 		}
 	}
-	trimmed := bytes.TrimRight(out.Bytes(), "\n")
+	trimmed := bytes.TrimRight(out.Bytes(), " \t\n")
 	if len(trimmed) == 0 {
 		return trimmed
 	}
