@@ -50,7 +50,7 @@ func TestLogin(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			ctx := timeout(t)
-			auth := accounts(t)
+			auth := accounts()
 			auth.Mechanisms = []string{c.mechanism}
 			offers := []session.Offer{session.OfferSASL(host, auth), session.OfferBind(bind)}
 			if c.offer == "optional" || c.offer == "required" {
@@ -92,12 +92,12 @@ func TestLoginRefused(t *testing.T) {
 	serverTLS, roots := certificate(t)
 	_, strangers := certificate(t)
 	secure := session.NewTLSServer(serverTLS)
-	full := func(t *testing.T) []session.Offer {
-		return append([]session.Offer{session.OfferStartTLS(true)}, plain(t)...)
+	full := func() []session.Offer {
+		return append([]session.Offer{session.OfferStartTLS(true)}, plain()...)
 	}
 	cases := []struct {
 		name   string
-		offers func(*testing.T) []session.Offer
+		offers func() []session.Offer
 		change func(*session.Account)
 		check  func(error) bool
 	}{
@@ -124,7 +124,7 @@ func TestLoginRefused(t *testing.T) {
 			},
 		},
 		{
-			"no TLS", func(t *testing.T) []session.Offer { return plain(t) }, func(*session.Account) {},
+			"no TLS", func() []session.Offer { return plain() }, func(*session.Account) {},
 			func(err error) bool { return strings.Contains(err.Error(), "starttls: not offered") },
 		},
 		{
@@ -139,12 +139,12 @@ func TestLoginRefused(t *testing.T) {
 			func(err error) bool { return errors.Is(err, sasl.ErrNoMechanism) },
 		},
 		{
-			"no way to authenticate", func(*testing.T) []session.Offer { return nil },
+			"no way to authenticate", func() []session.Offer { return nil },
 			func(a *session.Account) { a.Plaintext = true },
 			func(err error) bool { return strings.Contains(err.Error(), "sasl: not offered") },
 		},
 		{
-			"nothing to bind", func(t *testing.T) []session.Offer { return full(t)[:2] }, func(*session.Account) {},
+			"nothing to bind", func() []session.Offer { return full()[:2] }, func(*session.Account) {},
 			func(err error) bool { return strings.Contains(err.Error(), "bind: not offered") },
 		},
 	}
@@ -152,7 +152,7 @@ func TestLoginRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ctx := timeout(t)
 			ours, theirs := loopback(t)
-			result := serve(ctx, theirs, acceptor(c.offers(t)...), secure, session.Config{})
+			result := serve(ctx, theirs, acceptor(c.offers()...), secure, session.Config{})
 			account := session.Account{Address: juliet, Password: "pencil", TLS: roots}
 			c.change(&account)
 			s, err := session.Client(ctx, ours, account)
@@ -194,7 +194,7 @@ func TestOldSessions(t *testing.T) {
 	} {
 		ctx := timeout(t)
 		ours, theirs := loopback(t)
-		offers := []session.Offer{session.OfferSASL(host, accounts(t)), session.Advertise([]byte(c.feature)), session.OfferBind(bind)}
+		offers := []session.Offer{session.OfferSASL(host, accounts()), session.Advertise([]byte(c.feature)), session.OfferBind(bind)}
 		result := serve(ctx, theirs, acceptor(offers...), nil, session.Config{})
 		login := make(chan error, 1)
 		var client *session.Session

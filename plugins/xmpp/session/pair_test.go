@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"math/big"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,24 +28,28 @@ var (
 	romeo  = jid.MustParse("romeo@example.org/orchard")
 )
 
-// accounts has juliet, whose password is pencil.
-func accounts(t testing.TB) *sasl.Authenticator {
-	t.Helper()
-	keys := map[sasl.Hash]sasl.Keys{}
+// keys are those of the password pencil.
+var keys = sync.OnceValue(func() map[sasl.Hash]sasl.Keys {
+	all := map[sasl.Hash]sasl.Keys{}
 	for _, h := range []sasl.Hash{sasl.SHA1, sasl.SHA256} {
 		k, err := sasl.NewKeys(h, "pencil", sasl.NewSalt(), sasl.MinIterations)
 		if err != nil {
-			t.Fatal(err)
+			panic(err)
 		}
-		keys[h] = k
+		all[h] = k
 	}
+	return all
+})
+
+// accounts has juliet, whose password is pencil.
+func accounts() *sasl.Authenticator {
 	return &sasl.Authenticator{
 		Secret: []byte("a secret that decoys are made of"),
 		Keys: func(_ context.Context, username string, h sasl.Hash) (sasl.Keys, error) {
 			if h == "" {
 				h = sasl.SHA256
 			}
-			k, ok := keys[h]
+			k, ok := keys()[h]
 			if username != "juliet" || !ok {
 				return sasl.Keys{}, sasl.ErrNoAccount
 			}
@@ -148,8 +153,8 @@ func serve(ctx context.Context, conn net.Conn, a *session.Acceptor, secure *sess
 }
 
 // plain are the offers of a server that trusts its network.
-func plain(t testing.TB) []session.Offer {
-	return []session.Offer{session.OfferSASL(host, accounts(t)), session.OfferBind(bind)}
+func plain() []session.Offer {
+	return []session.Offer{session.OfferSASL(host, accounts()), session.OfferBind(bind)}
 }
 
 // pair is a client that has logged in, and its server.
@@ -157,7 +162,7 @@ func pair(t testing.TB, account session.Account, c session.Config) (client, serv
 	t.Helper()
 	ctx := timeout(t)
 	ours, theirs := loopback(t)
-	result := serve(ctx, theirs, acceptor(plain(t)...), nil, c)
+	result := serve(ctx, theirs, acceptor(plain()...), nil, c)
 	account.Address, account.Password, account.Plaintext = juliet, "pencil", true
 	client, err := session.Client(ctx, ours, account)
 	if err != nil {

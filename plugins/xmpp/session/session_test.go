@@ -319,7 +319,7 @@ func blocked(s *session.Session) <-chan struct{} {
 func TestBothWriteFirst(t *testing.T) {
 	client, server := pair(t, session.Account{Session: session.Config{Inbox: 4000}}, session.Config{Inbox: 4000})
 	ctx := timeout(t)
-	const count = 2000
+	const count = 800
 	text := strings.Repeat("x", 10000)
 	errs := make(chan error, 2)
 	for _, s := range []*session.Session{client, server} {
