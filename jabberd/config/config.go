@@ -47,6 +47,7 @@ type File struct {
 	blocks   []placed             // top-level blocks in the order of the configuration
 	declared map[string]hcl.Range // plugins and processes by "plugin NAME"
 	traces   []trace              // of Sections
+	parsed   bool                 // there was no error of syntax
 	failed   bool                 // an error was found
 }
 
@@ -85,6 +86,7 @@ func Read(path string, vars map[string]string) (*File, hcl.Diagnostics) {
 		f.failed, f.blocks = true, nil
 		return f, r.diags
 	}
+	f.parsed = true
 	diags := append(r.diags, f.resolve(vars)...)
 	diags = append(diags, f.decodeCore()...)
 	f.failed = diags.HasErrors()
@@ -104,6 +106,10 @@ func (f *File) Bind(modules Catalog) hcl.Diagnostics {
 	return diags
 }
 
+// Parsed reports whether the text makes sense as HCL. If not, there is nothing
+// to decode, and no module is worth asking for.
+func (f *File) Parsed() bool { return f.parsed }
+
 // Files lists the names of the files that were read, in that order.
 func (f *File) Files() []string {
 	var names []string
@@ -111,6 +117,24 @@ func (f *File) Files() []string {
 		names = append(names, s.name)
 	}
 	return names
+}
+
+// A Variable is one that the configuration declares.
+type Variable struct{ Name, Description string }
+
+// Variables lists the variables, in the order of the file.
+func (f *File) Variables() (list []Variable) {
+	for _, p := range f.blocks {
+		if p.block.Type != "variable" || len(p.block.Labels) != 1 {
+			continue
+		}
+		v := Variable{Name: p.block.Labels[0]}
+		if attr := p.block.Body.Attributes["description"]; attr != nil {
+			v.Description = literal(attr.Expr)
+		}
+		list = append(list, v)
+	}
+	return list
 }
 
 // section returns the index of the section with an id.
