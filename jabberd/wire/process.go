@@ -133,6 +133,9 @@ func startError(p Program, c *child, err error) error {
 	if v, ok := c.offered(); ok && v != Protocol {
 		return &VersionError{Path: p.Path, Offered: []uint32{v}}
 	}
+	if c.ID() == "" {
+		return fmt.Errorf("start %s: %w", p.Path, err)
+	}
 	select {
 	case <-c.exited:
 		how, words := c.obituary()
@@ -140,7 +143,7 @@ func startError(p Program, c *child, err error) error {
 			how += ": " + words
 		}
 		return fmt.Errorf("%s ended before it served: %s", p.Path, how)
-	default:
+	case <-time.After(lingering): // its output ends a little before itself
 	}
 	if _, ok := c.offered(); !ok && len(c.shook.kept) > 0 {
 		return fmt.Errorf("%s is no plugin: it wrote %q", p.Path, c.shook.kept[:min(len(c.shook.kept), 80)])
@@ -280,10 +283,10 @@ func (p *Process) PID() int {
 func (p *Process) Found() (tree.Made, bool) { return p.made, p.old }
 
 // Make makes the handlers of the process.
-func (p *Process) Make(ctx context.Context, sections []module.Section, data string, grace time.Duration, check bool) (tree.Made, []tree.LinkError, error) {
+func (p *Process) Make(ctx context.Context, sections []module.Section, data string, grace time.Duration) (tree.Made, []tree.LinkError, error) {
 	r, err := p.rpc.Make(ctx, &plugin.MakeRequest{
 		Process: p.launch.Process, Plan: p.launch.Plan, Sections: each(sections, sendSection),
-		Data: data, OrphanGrace: int64(grace), Check: check,
+		Data: data, OrphanGrace: int64(grace),
 	})
 	if err != nil {
 		return tree.Made{}, nil, p.failed("make", err)

@@ -43,9 +43,9 @@ const (
 func Main(args []string, modules []module.Module) int {
 	name := filepath.Base(os.Args[0])
 	var err error
-	switch {
-	case len(args) > 0 && args[0] == "describe":
-		err = writeDescription(os.Stdout, modules, args[1:])
+	switch at := slices.Index(args, "describe"); {
+	case at >= 0:
+		err = writeDescription(os.Stdout, modules, args[at+1:])
 	case slices.Contains(args, "--debug"):
 		err = serveDebug(name, modules)
 	case os.Getenv(cookieName) == cookieValue:

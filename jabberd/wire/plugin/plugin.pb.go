@@ -611,7 +611,6 @@ type MakeRequest struct {
 	Sections      []*Section             `protobuf:"bytes,3,rep,name=sections,proto3" json:"sections,omitempty"`                           // the whole plan; the index of a section is its number everywhere
 	Data          string                 `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`                                   // folder for relative paths
 	OrphanGrace   int64                  `protobuf:"varint,5,opt,name=orphan_grace,json=orphanGrace,proto3" json:"orphan_grace,omitempty"` // ns to live on without jabberd; 0 is to end at once
-	Check         bool                   `protobuf:"varint,6,opt,name=check,proto3" json:"check,omitempty"`                                // only to check: nothing will follow
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -679,13 +678,6 @@ func (x *MakeRequest) GetOrphanGrace() int64 {
 		return x.OrphanGrace
 	}
 	return 0
-}
-
-func (x *MakeRequest) GetCheck() bool {
-	if x != nil {
-		return x.Check
-	}
-	return false
 }
 
 // A Section is one section of the configuration.
@@ -2631,14 +2623,13 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\x04enum\x18\b \x03(\tR\x04enum\x12\x14\n" +
 	"\x05label\x18\t \x01(\tR\x05label\x12*\n" +
 	"\x04args\x18\n" +
-	" \x03(\v2\x16.jabberd.plugin.v1.ArgR\x04args\"\xc0\x01\n" +
+	" \x03(\v2\x16.jabberd.plugin.v1.ArgR\x04args\"\xaa\x01\n" +
 	"\vMakeRequest\x12\x18\n" +
 	"\aprocess\x18\x01 \x01(\tR\aprocess\x12\x12\n" +
 	"\x04plan\x18\x02 \x01(\tR\x04plan\x126\n" +
 	"\bsections\x18\x03 \x03(\v2\x1a.jabberd.plugin.v1.SectionR\bsections\x12\x12\n" +
 	"\x04data\x18\x04 \x01(\tR\x04data\x12!\n" +
-	"\forphan_grace\x18\x05 \x01(\x03R\vorphanGrace\x12\x14\n" +
-	"\x05check\x18\x06 \x01(\bR\x05check\"\xef\x01\n" +
+	"\forphan_grace\x18\x05 \x01(\x03R\vorphanGrace\"\xef\x01\n" +
 	"\aSection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x05kinds\x18\x02 \x03(\x0e2\x17.jabberd.plugin.v1.KindR\x05kinds\x12\x14\n" +

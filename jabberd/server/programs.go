@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/wire"
+)
+
+// Programs are what a server can be put together from: programs and what each
+// has, or modules that are linked into this one.
+type Programs struct {
+	list   []described
+	linked []module.Module
+}
+
+type described struct {
+	wire.Program
+	modules []module.Module
+}
+
+// Linked returns modules that are linked into this program. A server made from
+// them has one process.
+func Linked(modules []module.Module) *Programs { return &Programs{linked: modules} }
+
+// Describe asks programs for what they have, all at once, without starting
+// anything. It returns those that could be asked, and what was wrong with each
+// other one.
+func Describe(ctx context.Context, programs []wire.Program) (*Programs, []error) {
+	list, errs := make([]described, len(programs)), make([]error, len(programs))
+	var asking sync.WaitGroup
+	for i, p := range programs {
+		asking.Go(func() {
+			list[i].Program = p
+			list[i].modules, errs[i] = p.Describe(ctx)
+		})
+	}
+	asking.Wait()
+	ps := &Programs{}
+	owner := map[string]string{}
+	for i, d := range list {
+		if errs[i] != nil {
+			continue
+		}
+		ps.list = append(ps.list, d)
+		for _, m := range d.modules {
+			if other, taken := owner[m.Name]; taken {
+				errs = append(errs, fmt.Errorf("%s and %s both have a module %s", other, d.Name, m.Name))
+			}
+			owner[m.Name] = d.Name
+		}
+	}
+	return ps, slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+// Modules lists what there is.
+func (ps *Programs) Modules() []module.Module {
+	all := slices.Clone(ps.linked)
+	for _, d := range ps.list {
+		all = append(all, d.modules...)
+	}
+	return all
+}
+
+// Service describes the service that a label picks from a module and that is
+// in a file: load "./mine.so".
+func (ps *Programs) Service(ctx context.Context, name, label string) (module.Module, error) {
+	if i := named(ps.linked, name); i >= 0 {
+		m, err := ps.linked[i].Pick(label)
+		if err != nil {
+			return module.Module{}, err
+		}
+		return *m, nil
+	}
+	p, ok := ps.of(name)
+	if !ok {
+		return module.Module{}, fmt.Errorf("there is no module %s", name)
+	}
+	if p.Attach != "" {
+		return module.Module{}, errors.New("a plugin that runs already has no services in files")
+	}
+	return p.DescribeService(ctx, name, label)
+}
+
+// of returns the program that has a module.
+func (ps *Programs) of(name string) (wire.Program, bool) {
+	for _, d := range ps.list {
+		if named(d.modules, name) >= 0 {
+			return d.Program, true
+		}
+	}
+	return wire.Program{}, false
+}
+
+func named(modules []module.Module, name string) int {
+	return slices.IndexFunc(modules, func(m module.Module) bool { return m.Name == name })
+}

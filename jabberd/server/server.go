@@ -1,0 +1,303 @@
+// Package server brings a server up from a plan, keeps its processes alive and
+// stops it: everything between a configuration that was read and packets that
+// flow.
+//
+// It is the same for the core with its plugin processes and for the program
+// that links all modules: a plan whose modules are linked has no process but
+// this one.
+package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/tree"
+	"github.com/jabberii/server/jabberd/wire"
+)
+
+// startLimit is how long all of a start may take, beyond which something
+// hangs that has no timeout of its own.
+const startLimit = 5 * time.Minute
+
+// A Server is a running server. Its methods may be called from many
+// goroutines.
+type Server struct {
+	plan      Plan
+	sections  []module.Section
+	engine    *tree.Engine
+	log       *slog.Logger
+	runtime   *wire.Runtime // nil without processes
+	processes []*process
+	made      tree.Made
+	started   time.Time
+	commands  *commands
+
+	id       uint64
+	up       context.Context // of restarts; ends when stopping begins
+	halt     context.CancelFunc
+	life     context.Context // of links; ends when the server has stopped
+	die      context.CancelFunc
+	stopping atomic.Bool
+	keeping  sync.WaitGroup
+}
+
+// Start brings a server up. All that is wrong with blocks is returned at once,
+// as [LinkErrors].
+func Start(ctx context.Context, plan Plan) (*Server, error) {
+	s, places, err := newServer(plan)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	if err := s.start(ctx, places); err != nil {
+		s.abandon()
+		return nil, err
+	}
+	return s, nil
+}
+
+func newServer(plan Plan) (*Server, []*place, error) {
+	data, err := filepath.Abs(plan.Data)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan.Data = data
+	places, sections, err := plan.arrange()
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &Server{plan: plan, sections: sections, id: newID(), started: time.Now()}
+	s.life, s.die = context.WithCancel(context.Background())
+	s.up, s.halt = context.WithCancel(s.life)
+	s.engine = tree.New(tree.Config{Core: true, ID: s.id, Modules: plan.Programs.linked, Data: data, Fallback: plan.Fallback})
+	s.log = s.engine.Logger("jabberd")
+	return s, places, nil
+}
+
+func newID() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	return binary.LittleEndian.Uint64(b[:]) | 1
+}
+
+func (s *Server) start(ctx context.Context, places []*place) error {
+	if err := os.MkdirAll(s.plan.Data, 0o700); err != nil {
+		return err
+	}
+	var err error
+	if s.runtime, err = wire.OpenRuntime(s.plan.Data); err != nil {
+		return err
+	}
+	s.runtime.EndOthers(func(name string) bool {
+		return slices.ContainsFunc(places, func(pl *place) bool { return pl.name == name })
+	})
+	for _, pl := range places {
+		s.processes = append(s.processes, s.newProcess(pl))
+	}
+	if err := s.all(func(p *process) error { return p.begin(ctx) }); err != nil {
+		return err
+	}
+	if err := s.makeAll(ctx); err != nil {
+		return err
+	}
+	if err := s.engine.Arrange(s.made); err != nil {
+		return err
+	}
+	if err := s.all(func(p *process) error { return p.connect(ctx, s.made) }); err != nil {
+		return err
+	}
+	if s.commands, err = s.listen(); err != nil {
+		return err
+	}
+	if err := s.openAll(ctx); err != nil {
+		return err
+	}
+	s.engine.Run()
+	if err := s.all(func(p *process) error { return p.work(ctx) }); err != nil {
+		return err
+	}
+	for _, p := range s.processes {
+		s.keeping.Go(p.keep)
+	}
+	return nil
+}
+
+func (s *Server) newProcess(pl *place) *process {
+	settings := s.plan.Processes[pl.name]
+	p := &process{place: pl, server: s, settings: settings, remote: s.engine.Remote(pl.name), state: starting}
+	p.launch = wire.Launch{
+		Process: pl.name, Program: pl.program, Plan: pl.digest(s.sections, s.plan.Data, settings),
+		Core: s.id, Env: settings.Env, Line: p.line,
+	}
+	return p
+}
+
+// all does the same with all processes at once.
+func (s *Server) all(do func(*process) error) error {
+	errs := make([]error, len(s.processes))
+	var doing sync.WaitGroup
+	for i, p := range s.processes {
+		doing.Go(func() { errs[i] = do(p) })
+	}
+	doing.Wait()
+	return errors.Join(errs...)
+}
+
+// makeAll makes the handlers of all processes and gathers what they made.
+func (s *Server) makeAll(ctx context.Context) error {
+	var mu sync.Mutex
+	made, wrong := s.engine.Make(s.sections)
+	err := s.all(func(p *process) error {
+		m, w, err := p.make(ctx)
+		mu.Lock()
+		defer mu.Unlock()
+		made.Join(m)
+		wrong = append(wrong, w...)
+		return err
+	})
+	if len(wrong) > 0 {
+		sortErrors(wrong)
+		return LinkErrors(wrong)
+	}
+	slices.SortStableFunc(made.Hosts, func(a, b tree.HostChange) int { return cmp.Compare(a.Section, b.Section) })
+	s.made = made
+	return err
+}
+
+func sortErrors(wrong []tree.LinkError) {
+	slices.SortStableFunc(wrong, func(a, b tree.LinkError) int {
+		return cmp.Or(cmp.Compare(a.Section, b.Section), cmp.Compare(a.Link, b.Link))
+	})
+}
+
+// openAll starts the handlers, logs and storage first.
+func (s *Server) openAll(ctx context.Context) error {
+	var mu sync.Mutex
+	var wrong LinkErrors
+	note := func(err error) error {
+		var w *tree.LinkError
+		if !errors.As(err, &w) {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		wrong = append(wrong, *w)
+		return nil
+	}
+	for rank := range ranks {
+		err := s.all(func(p *process) error {
+			if p.rank() != rank {
+				return nil
+			}
+			return note(p.open(ctx))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := note(s.engine.Start(ctx)); err != nil {
+		return err
+	}
+	if len(wrong) > 0 {
+		sortErrors(wrong)
+		return wrong
+	}
+	return nil
+}
+
+// wait waits, and reports whether the server goes on.
+func (s *Server) wait(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.up.Done():
+		return false
+	}
+}
+
+// Stop stops the server: no new work, what is under way ends, all is closed.
+// When ctx is done the rest is cut off.
+func (s *Server) Stop(ctx context.Context) error {
+	if s.stopping.Swap(true) {
+		<-s.life.Done()
+		return nil
+	}
+	s.halt()
+	var errs []error
+	for rank := ranks - 1; rank >= 0; rank-- {
+		errs = append(errs, s.all(func(p *process) error {
+			if p.rank() != rank {
+				return nil
+			}
+			return p.stop(ctx)
+		}))
+	}
+	errs = append(errs, s.engine.Stop(ctx))
+	s.keeping.Wait()
+	s.close()
+	return errors.Join(errs...)
+}
+
+func (s *Server) close() {
+	if s.commands != nil {
+		s.commands.close()
+	}
+	s.die()
+	if s.runtime != nil {
+		_ = s.runtime.Close()
+	}
+}
+
+// abandon ends what a start that came to nothing has begun.
+func (s *Server) abandon() {
+	s.stopping.Store(true)
+	s.halt()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = s.all(func(p *process) error { return p.stop(ctx) })
+	_ = s.engine.Stop(ctx)
+	s.close()
+}
+
+// Check makes all handlers of a plan, as Start does, and ends the processes
+// again: nothing is opened, and a server that runs with the same data folder
+// is not disturbed. It returns [LinkErrors] for what is wrong with blocks, and
+// what was made.
+func Check(ctx context.Context, plan Plan) (tree.Made, error) {
+	s, places, err := newServer(plan)
+	if err != nil {
+		return tree.Made{}, err
+	}
+	dir, err := os.MkdirTemp("", "jabberd-check-")
+	if err != nil {
+		return tree.Made{}, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if s.runtime, err = wire.OpenRuntime(dir); err != nil {
+		return tree.Made{}, fmt.Errorf("check: %w", err)
+	}
+	defer s.abandon()
+	for _, pl := range places {
+		s.processes = append(s.processes, s.newProcess(pl))
+	}
+	if err := s.all(func(p *process) error { return p.begin(ctx) }); err != nil {
+		return tree.Made{}, err
+	}
+	err = s.makeAll(ctx)
+	return s.made, err
+}
