@@ -41,6 +41,7 @@ func TestClients(t *testing.T) {
 		t.Run("roster", func(t *testing.T) { testRoster(t, server) })
 		t.Run("login", func(t *testing.T) { testLogin(t, server) })
 		t.Run("resume", func(t *testing.T) { testResume(t, server) })
+		t.Run("silence", func(t *testing.T) { testSilence(t, server) })
 		t.Run("terminal", func(t *testing.T) { testTerminal(t, server) })
 		t.Run("component", func(t *testing.T) { testComponent(t, server) })
 		t.Run("gateway", func(t *testing.T) { testGateway(t, server) })
@@ -148,6 +149,7 @@ func testResume(t *testing.T, server *clients.Server) {
 	a := clients.Slixmpp(t, login)
 	a.AwaitEvent("sm")
 	b := clients.Slixmpp(t, server.Login(bob, bobPassword))
+	b.Presence(clients.Presence{})
 	a.Presence(clients.Presence{})
 	a.AwaitPresence(ann, "")
 	jid := a.JID
@@ -166,8 +168,41 @@ func testResume(t *testing.T, server *clients.Server) {
 	a.Disconnect()
 }
 
+// What was sent into a dead network is sent again, once.
+func testSilence(t *testing.T, server *clients.Server) {
+	line := clients.NewLine(t, server.C2S)
+	login := server.Login(ann, annPassword)
+	login.Addr, login.Resume = line.Addr, true
+	a := clients.Slixmpp(t, login)
+	b := clients.Slixmpp(t, server.Login(bob, bobPassword))
+	b.Presence(clients.Presence{})
+	b.AwaitPresence(bob, "")
+	a.Message(bob, "first")
+	b.AwaitMessage(ann, "first")
+	line.Silence()
+	a.Message(bob, "into the void")
+	a.Drop()
+	if !a.Reconnect() {
+		t.Fatal("not resumed")
+	}
+	a.Message(bob, "last")
+	b.AwaitMessage(ann, "last")
+	var bodies []string
+	for _, e := range b.Events() {
+		if e.Event == "message" {
+			bodies = append(bodies, e.Body)
+		}
+	}
+	if want := []string{"first", "into the void", "last"}; !slices.Equal(bodies, want) {
+		t.Errorf("got %q, want %q", bodies, want)
+	}
+	line.Cut()
+	a.AwaitEvent("disconnected")
+}
+
 func testTerminal(t *testing.T, server *clients.Server) {
 	a := clients.Slixmpp(t, server.Login(ann, annPassword))
+	a.Roster()
 	a.Presence(clients.Presence{})
 	b := clients.Profanity(t, server.Login(bob, bobPassword))
 	b.Type("/sub request " + ann)

@@ -83,6 +83,12 @@ func startProfanity(t testing.TB, login Login) *Terminal {
 		return err == nil
 	})
 	p.run("new-session", "-d", "-x", "180", "-y", "60", program)
+	t.Cleanup(func() {
+		if t.Failed() {
+			screen, _ := exec.Command(tmux, "-S", p.socket, "capture-pane", "-p").Output() // it may be gone
+			t.Logf("the screen of %s:\n%s", login.JID, strings.TrimRight(string(screen), "\n"))
+		}
+	})
 	p.Await("Profanity.")
 	return p
 }

@@ -24,7 +24,8 @@ func (c *Client) Presence(p Presence) {
 	c.sent("presence", args)
 }
 
-// Subscribe asks a contact for its presence.
+// Subscribe asks a contact for its presence. What comes of it is told to clients
+// that have asked for their Roster, RFC 6121 2.2.
 func (c *Client) Subscribe(to string) {
 	c.t.Helper()
 	c.Presence(Presence{To: to, Type: "subscribe"})
