@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -35,15 +36,19 @@ configuration that has the plugins.`,
 			if len(args) == 0 {
 				return list(cmd.OutOrStdout(), modules, asJSON)
 			}
-			m, ok := find(modules, args[0])
-			if !ok {
+			found := slices.DeleteFunc(flat(modules), func(m module.Module) bool { return m.Name != args[0] })
+			if len(found) == 0 {
 				return fmt.Errorf("there is no module %q; jabberd modules lists them", args[0])
 			}
 			if asJSON {
-				return writeJSON(cmd.OutOrStdout(), m)
+				return writeJSON(cmd.OutOrStdout(), found)
 			}
-			_, err = io.WriteString(cmd.OutOrStdout(), documentation(m))
-			return err
+			for _, m := range found {
+				if _, err := io.WriteString(cmd.OutOrStdout(), documentation(m)); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}
 	src.Flags(cmd)
@@ -90,15 +95,6 @@ func flat(modules []module.Module) (list []module.Module) {
 		list = append(append(list, m), m.Services...)
 	}
 	return list
-}
-
-func find(modules []module.Module, name string) (module.Module, bool) {
-	for _, m := range flat(modules) {
-		if m.Name == name {
-			return m, true
-		}
-	}
-	return module.Module{}, false
 }
 
 // list writes one line a module.

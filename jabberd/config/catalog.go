@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -13,8 +12,9 @@ import (
 
 // A Catalog is what a configuration can name.
 type Catalog struct {
-	// Modules are the block types. One with Services picks among them by its
-	// label; a label that is a path is given to its Other, made absolute.
+	// Modules are the block types. Two may share a name if no section could
+	// hold both: filter is one for logs and another for xdb. One with Services
+	// picks among them by its label; a path is given to its Other, absolute.
 	Modules []module.Module
 
 	// Incomplete says that there are modules which could not be described,
@@ -22,27 +22,28 @@ type Catalog struct {
 	Incomplete bool
 }
 
-// Find returns the module that makes the handler of link: the one that its
-// block names, or the service that its label picks.
-func (c Catalog) Find(link module.Link) (*module.Module, error) {
-	m, ok := named(c.Modules, link.Module)
-	if !ok {
-		return nil, fmt.Errorf("there is no module %q", link.Module)
+// Find returns the module that makes the handler of link in a section of
+// kinds: the one that its block names, or the service that its label picks.
+func (c Catalog) Find(kinds []packet.Kind, link module.Link) (*module.Module, error) {
+	for _, m := range named(c.Modules, link.Module) {
+		if fits(m, kinds) {
+			return m.Pick(link.Label)
+		}
 	}
-	return m.Pick(link.Label)
+	return nil, fmt.Errorf("there is no module %q for %s sections", link.Module, kindNames(kinds))
 }
 
 // check reports descriptions that no configuration could be right with, which
 // are mistakes of modules.
 func (c Catalog) check() hcl.Diagnostics {
 	var diags hcl.Diagnostics
-	seen := map[string]bool{}
-	for _, m := range c.Modules {
+	for i, m := range c.Modules {
 		err := m.Check()
-		if err == nil && seen[m.Name] {
-			err = fmt.Errorf("there are two modules of the name %s", m.Name)
+		for _, first := range named(c.Modules[:i], m.Name) {
+			if err == nil && (sharesKind(first, m) || len(first.Services)+len(m.Services) > 0) {
+				err = fmt.Errorf("there are two modules of the name %s", m.Name)
+			}
 		}
-		seen[m.Name] = true
 		if err != nil {
 			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Broken module",
 				Detail: dotted(err.Error()) + " This is a mistake in the program that has it, not in the configuration."})
@@ -51,12 +52,27 @@ func (c Catalog) check() hcl.Diagnostics {
 	return diags
 }
 
-func named(modules []module.Module, name string) (module.Module, bool) {
-	i := slices.IndexFunc(modules, func(m module.Module) bool { return m.Name == name })
-	if i < 0 {
-		return module.Module{}, false
+// named returns the modules of a name.
+func named(modules []module.Module, name string) (list []module.Module) {
+	for _, m := range modules {
+		if m.Name == name {
+			list = append(list, m)
+		}
 	}
-	return modules[i], true
+	return list
+}
+
+func sharesKind(a, b module.Module) bool {
+	return slices.ContainsFunc(a.Kinds, func(k packet.Kind) bool { return slices.Contains(b.Kinds, k) })
+}
+
+// kindsOf returns the kinds of sections that one of modules may stand in.
+func kindsOf(modules []module.Module) (kinds []packet.Kind) {
+	for _, m := range modules {
+		kinds = append(kinds, m.Kinds...)
+	}
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
 }
 
 // names lists what may stand in sections of kinds.
@@ -85,25 +101,26 @@ func fits(m module.Module, kinds []packet.Kind) bool {
 
 // module returns the module that a block of a section names.
 func (b *binding) module(d *decoding, inner *block, kinds []packet.Kind) (module.Module, bool) {
-	m, ok := named(b.modules.Modules, inner.Type)
-	switch {
-	case !ok:
-		if !b.modules.Incomplete {
-			d.complain(inner.TypeRange, "Unknown block", "%s", b.unknown(inner.Type, kinds))
+	all := named(b.modules.Modules, inner.Type)
+	for _, m := range all {
+		if fits(m, kinds) {
+			return m, m.Check() == nil // else it was reported
 		}
-	case m.Check() != nil: // reported
-		ok = false
-	case !fits(m, kinds):
-		ok = false
-		d.complain(inner.TypeRange, "Wrong kind of section", "%s", misplaced(inner.Type, m.Kinds, kinds))
 	}
-	return m, ok
+	switch {
+	case b.modules.Incomplete:
+	case len(all) == 0:
+		d.complain(inner.TypeRange, "Unknown block", "%s", b.unknown(inner.Type, kinds))
+	default:
+		d.complain(inner.TypeRange, "Wrong kind of section", "%s", misplaced(inner.Type, kindsOf(all), kinds))
+	}
+	return module.Module{}, false
 }
 
 // unknown says why a block is none of a section's.
 func (b *binding) unknown(name string, kinds []packet.Kind) string {
 	for _, m := range b.modules.Modules {
-		if _, ok := named(m.Services, name); ok {
+		if len(named(m.Services, name)) > 0 {
 			return fmt.Sprintf("%s is a service: write %s %q { ... }.", name, m.Name, name)
 		}
 	}
@@ -123,8 +140,7 @@ func (b *binding) unknown(name string, kinds []packet.Kind) string {
 			all = append(all, m.Name)
 		}
 		if other := nearest(name, all); other != "" {
-			m, _ := named(b.modules.Modules, other)
-			text = fmt.Sprintf(" Did you mean %q? But %s", other, misplaced(other, m.Kinds, kinds))
+			text = fmt.Sprintf(" Did you mean %q? But %s", other, misplaced(other, kindsOf(named(b.modules.Modules, other)), kinds))
 		}
 	}
 	return fmt.Sprintf("There is no module %q.%s", name, text)
@@ -154,18 +170,17 @@ func (b *binding) service(d *decoding, p placed, inner *block, m module.Module, 
 	case isFile(label):
 		return open(d, p, at, m, label, kinds)
 	}
-	s, ok := named(m.Services, label)
+	services := named(m.Services, label)
 	switch {
-	case !ok && b.modules.Incomplete:
-	case !ok && strings.TrimSpace(label) != label:
-		d.complain(at, "Unknown service", "There is a space in the name of the service.")
-	case !ok:
+	case len(services) > 0 && fits(services[0], kinds):
+		return services[0], true
+	case len(services) > 0:
+		d.complain(at, "Wrong kind of section", "%s", misplaced(label, services[0].Kinds, kinds))
+	case b.modules.Incomplete:
+	default:
 		d.complain(at, "Unknown service", "There is no service %q.%s A file is named by a path: \"./%s.so\".", label, suggest(label, names), label)
-	case !fits(s, kinds):
-		d.complain(at, "Wrong kind of section", "%s", misplaced(label, s.Kinds, kinds))
-		ok = false
 	}
-	return s, ok
+	return module.Module{}, false
 }
 
 // open returns the service in a file.

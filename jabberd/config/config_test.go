@@ -91,21 +91,47 @@ log "watch" {
 	}
 }
 
+func TestEnviron(t *testing.T) {
+	f := load(t, `
+process "p" {
+  gomaxprocs   = 2
+  memory_limit = "1KiB"
+  env          = { B = "b", A = "a=b" }
+}
+process "q" { env = { GOMAXPROCS = "3" } }
+process "r" {}
+plugin "x" {
+  path = "x"
+  env  = { A = "" }
+}
+`)
+	for i, want := range []string{"A=a=b B=b GOMAXPROCS=2 GOMEMLIMIT=1024", "GOMAXPROCS=3", ""} {
+		if got := strings.Join(f.Processes[i].Environ(), " "); got != want {
+			t.Errorf("process %d: got %q, want %q", i, got, want)
+		}
+	}
+	if got := strings.Join(f.Plugins[0].Environ(), " "); got != "A=" {
+		t.Errorf("plugin: got %q", got)
+	}
+}
+
 func TestLabelOfAFileIsAbsolute(t *testing.T) {
 	f := load(t, "normal \"n\" {\n  uplink {}\n  load \"./echo.so\" {}\n}\n")
 	link := f.Sections[0].Chain[0]
 	if !filepath.IsAbs(link.Label) || filepath.Base(link.Label) != "echo.so" {
 		t.Errorf("label %q", link.Label)
 	}
-	if m, err := catalog().Find(link); err != nil || m.Name != "echo" {
+	if m, err := catalog().Find(f.Sections[0].Kinds, link); err != nil || m.Name != "echo" {
 		t.Errorf("found %v, %v", m, err)
 	}
 }
 
 func TestFind(t *testing.T) {
-	for link, want := range map[string]string{"cache": "cache", "load c2s": "c2s", "load": "", "load x": "", "load /x/echo.so": "echo", "load /x/y.so": "", "no": ""} {
-		name, label, _ := strings.Cut(link, " ")
-		m, err := catalog().Find(module.Link{Module: name, Label: label})
+	for link, want := range map[string]string{"xdb cache": "cache", "log cache": "", "session load c2s": "c2s", "session load": "", "session load x": "",
+		"normal load /x/echo.so": "echo", "normal load /x/y.so": "", "log no": "", "log filter": "filter", "xdb filter": "filter", "normal filter": ""} {
+		words := append(strings.Fields(link), "")
+		kind, _ := packet.ParseKind(words[0])
+		m, err := catalog().Find(module.On(kind), module.Link{Module: words[1], Label: words[2]})
 		if (err == nil) != (want != "") || err == nil && m.Name != want {
 			t.Errorf("%s: got %v, %v", link, m, err)
 		}

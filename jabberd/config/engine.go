@@ -4,7 +4,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -44,6 +47,30 @@ type Process struct {
 	MemoryLimit module.Size       `json:"memory_limit" default:"0" doc:"The memory that it tries to stay below (GOMEMLIMIT); 0 is none."`
 	Env         map[string]string `json:"env" secret:"true" doc:"Its environment beside what the server sets."`
 	Place       string            `json:"-"` // file:line of the block
+}
+
+// Environ returns what the settings of a process put into its environment, as
+// "NAME=value", sorted.
+func (p Process) Environ() []string {
+	env := map[string]string{}
+	if p.GoMaxProcs > 0 {
+		env["GOMAXPROCS"] = strconv.Itoa(p.GoMaxProcs)
+	}
+	if p.MemoryLimit > 0 {
+		env["GOMEMLIMIT"] = strconv.FormatInt(int64(p.MemoryLimit), 10)
+	}
+	maps.Copy(env, p.Env)
+	return environ(env)
+}
+
+// Environ returns the whole environment of a plugin, as "NAME=value", sorted.
+func (p Plugin) Environ() []string { return environ(p.Env) }
+
+func environ(env map[string]string) (list []string) {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		list = append(list, name+"="+env[name])
+	}
+	return list
 }
 
 // Blocks describes the blocks of the core itself in the terms of modules, for

@@ -63,6 +63,10 @@ type logFilterArgs struct {
 	Host  []string `json:"host"`
 }
 
+type nsArgs struct {
+	Namespaces []string `json:"namespaces"`
+}
+
 type formatArgs struct {
 	Text    string    `json:"text" default:"%t %h %l: %s"`
 	Rewrite []rewrite `json:"rewrite"`
@@ -155,6 +159,7 @@ func catalog() config.Catalog {
 				return nil
 			})), module.ClaimsNone),
 			claiming(module.Define("file", "Appends to a file.", module.On(packet.Log), handler[fileArgs](nil)), module.ClaimsAll),
+			claiming(module.Define("filter", "Passes on questions about some namespaces.", module.On(packet.XDB), handler[nsArgs](nil)), module.ClaimsNone),
 			claiming(module.Define("tap", "Counts packets.", everywhere, handler[struct{}](nil)), module.ClaimsNone),
 			claiming(module.Define("cache", "Remembers answers.", module.On(packet.XDB), handler(func(_ module.Env, c cacheArgs) error {
 				if c.Size < 1<<10 {

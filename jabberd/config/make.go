@@ -40,7 +40,7 @@ func (f *File) Make(ctx context.Context, modules Catalog) []Made {
 
 func (f *File) make(s *module.Section, n int, link module.Link, modules Catalog) Made {
 	env := &trial{section: s, place: link.Place, data: f.Engine.DataDir}
-	m, err := modules.Find(link)
+	m, err := modules.Find(s.Kinds, link)
 	switch {
 	case err != nil:
 	case m.New == nil:

@@ -119,11 +119,11 @@ func (b *binding) settings(d *decoding, s *block) (set settings) {
 	own := &block{Type: s.Type, TypeRange: s.TypeRange, LabelRanges: s.LabelRanges, Body: &hclsyntax.Body{
 		SrcRange: s.Body.SrcRange, EndRange: s.Body.EndRange, Attributes: hclsyntax.Attributes{}}}
 	for name, attr := range s.Body.Attributes {
-		if m, ok := named(b.modules.Modules, name); ok && findArg(sectionArgs(), name) == nil {
-			if m.Label != "" || len(m.Services) > 0 {
+		if all := named(b.modules.Modules, name); len(all) > 0 && findArg(sectionArgs(), name) == nil {
+			if all[0].Label != "" || len(all[0].Services) > 0 {
 				name += ` "NAME"`
 			}
-			d.complain(attr.NameRange, "Not an argument", "%q is a block: write %s { ... } without \"=\".", m.Name, name)
+			d.complain(attr.NameRange, "Not an argument", "%q is a block: write %s { ... } without \"=\".", all[0].Name, name)
 			continue
 		}
 		own.Body.Attributes[name] = attr
