@@ -132,14 +132,23 @@ func (r *rig) start() *rig {
 	for _, e := range r.engines {
 		e.Run()
 	}
-	r.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		for _, e := range r.engines {
-			e.Stop(ctx)
-		}
-	})
+	r.t.Cleanup(r.close)
 	return r
+}
+
+// close ends all engines that there were.
+func (r *rig) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for _, e := range r.engines {
+		e.Stop(ctx)
+	}
+	for _, pipes := range r.pipes {
+		for _, p := range pipes {
+			p.close()
+		}
+	}
+	r.engines, r.pipes = nil, map[string][]*pipe{}
 }
 
 // connect joins a plugin's engine to the core. Both know who the other is.

@@ -195,7 +195,7 @@ func (e *Engine) commit(w *worker, t *txn) {
 	for i, c := range t.out {
 		t.out[i] = nil
 		d.causeOf(c)
-		c.group, c.origin, c.named, c.mark = d.group, d.origin, d.named, d.mark
+		c.group = d.group
 		e.deliver(w, c)
 	}
 	t.out = t.out[:0]
