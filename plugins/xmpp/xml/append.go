@@ -1,8 +1,6 @@
 package xml
 
-import (
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // AppendText appends s as character data. A character that XML excludes, and
 // what is not UTF-8, becomes U+FFFD.

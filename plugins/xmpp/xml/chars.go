@@ -1,8 +1,6 @@
 package xml
 
-import (
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // The classes of an ASCII character, as bits.
 const (

@@ -1,13 +1,11 @@
 package xml
 
-import (
-	"io"
-)
+import "io"
 
 // Reader yields the tokens of a stream that is read from a connection, for those
 // who have a goroutine for it. It is not for concurrent use.
 type Reader struct {
-	Scanner
+	scanner    Scanner
 	src        io.Reader
 	buf        []byte
 	start, end int // what has been read and is not consumed
@@ -26,12 +24,16 @@ func NewReader(src io.Reader, limits Limits) *Reader {
 	return r
 }
 
+// SetLimits changes the limits from the next element on; see
+// [Scanner.SetLimits].
+func (r *Reader) SetLimits(limits Limits) { r.scanner.SetLimits(limits) }
+
 // Next returns the next token, which is valid until the next call. At the end of
 // the bytes it returns [io.EOF], within an element [io.ErrUnexpectedEOF]; other
 // errors are those of the source and of [Scanner.Next].
 func (r *Reader) Next() (*Token, error) {
 	for {
-		t, n, err := r.Scanner.Next(r.buf[r.start:r.end])
+		t, n, err := r.scanner.Next(r.buf[r.start:r.end])
 		r.start += n
 		if t != nil || err != nil {
 			return t, err
@@ -50,7 +52,7 @@ func (r *Reader) Reset(src io.Reader) {
 		r.src, r.start, r.end = src, 0, 0
 	}
 	r.err = nil
-	r.Scanner.Reset()
+	r.scanner.Reset()
 }
 
 // Buffered is the number of bytes that were read and don't belong to a token

@@ -250,6 +250,40 @@ func TestValues(t *testing.T) {
 	}
 }
 
+func TestNames(t *testing.T) {
+	starts := "AZ_az\u00c0\u00d6\u00d8\u00f6\u00f8\u02ff\u0370\u037d\u037f\u1fff\u200c\u200d\u2070\u218f\u2c00\u2fef\u3001\ud7ff\uf900\ufdcf\ufdf0\ufffd\U00010000\U000effff"
+	others := "-.09\u00b7\u0300\u036f\u203f\u2040"
+	never := "@[^\x60{,/;\u007f\u00bf\u00d7\u00f7\u037e\u2000\u200b\u200e\u203e\u2041\u206f\u2190\u2bff\u2ff0\u3000\ue000\uf8ff\ufdd0\ufdef\U000f0000"
+	for class, chars := range map[string]string{"start": starts, "other": others, "never": never} {
+		for _, c := range chars {
+			first := xml.Check([]byte("<"+string(c)+" "+string(c)+"='' stream"+string(c)+"=''/>"), xml.Limits{}) == nil
+			second := xml.Check([]byte("<a"+string(c)+"/>"), xml.Limits{}) == nil
+			if first != (class == "start") || second != (class != "never") && c != '/' {
+				t.Errorf("%q is %s: %v %v", c, class, first, second)
+			}
+		}
+	}
+}
+
+func TestReferences(t *testing.T) {
+	for in, want := range map[string]string{
+		"&lt;&gt;&amp;&apos;&quot;":            "<>&'\"",
+		"&#9;&#10;&#13;&#x20;&#xd7FF;&#xe000;": "\t\n\r \ud7ff\ue000",
+		"&#xFFFD;&#x10000;&#x0010FFFF;":        "\ufffd\U00010000\U0010ffff",
+		"&#xFFFE;":                             "", "&#xFFFF;": "", "&#x110000;": "", "&#8;": "", "&#;": "", "&#xg;": "", "&;": "", "&#1a;": "",
+	} {
+		body := []byte("<a b='" + in + "'>" + in + "</a>")
+		err := xml.Check(body, xml.Limits{})
+		if (err == nil) != (want != "") {
+			t.Errorf("%s: %v", in, err)
+		}
+		el, _ := xml.First(body, "")
+		if err == nil && (el.Text() != want || el.Attr("b") != want) {
+			t.Errorf("%s is %q and %q, want %q", in, el.Text(), el.Attr("b"), want)
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	limits := xml.Limits{Bytes: 400, Depth: 3, Attrs: 6}
 	many := func(n int, format string) string { return strings.Repeat(format, n) }
