@@ -75,6 +75,10 @@ gen: bin/tools/protogen ## make the code of the .proto files
 gen-check: bin/tools/protogen
 	$(if $(PROTOS),bin/tools/protogen -check $(PROTOS))
 
+.PHONY: docs
+docs: ## write the reference in the modules' README files
+	UPDATE=1 go test -count=1 -run '^TestReadme' $(PKG) | { grep -v -e 'no test files' -e 'no tests to run' || true; }
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (60s)
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz
