@@ -109,11 +109,15 @@ var plain, _ = NewLayout(DefaultLayout, time.RFC3339, false)
 
 // AppendLine appends an entry as one line, without an end of line: its text if
 // it was formatted, else in [DefaultLayout].
-func AppendLine(dst []byte, p *packet.Packet) []byte {
+func AppendLine(dst []byte, p *packet.Packet) []byte { return plain.AppendLine(dst, p) }
+
+// AppendLine appends an entry as one line, without an end of line: its text if
+// it was formatted, else in this layout.
+func (y *Layout) AppendLine(dst []byte, p *packet.Packet) []byte {
 	if p.Name == Formatted {
 		return appendClean(dst, Text(p))
 	}
-	return plain.Append(dst, p)
+	return y.Append(dst, p)
 }
 
 func valueOf(fields []Field, name string) string {
