@@ -31,6 +31,9 @@ func (s *Scanner) bind(b []byte, level int) error {
 		if reason := checkDeclaration(prefix.in(b), s.value(b, a)); reason != "" {
 			return malformed(int(a.name.local.start), reason)
 		}
+		if a.value.end-a.value.start > mostURI {
+			return limit(int(a.name.local.start), "a namespace that is too long")
+		}
 		if level > 1 && a.isDefault(b) {
 			continue // nothing within a body asks for it
 		}
@@ -42,12 +45,15 @@ func (s *Scanner) bind(b []byte, level int) error {
 	return nil
 }
 
-// mostBindings bounds how many prefixes are declared at once in an element, and
-// mostPairs how many pairs of prefixes one tag may ask to compare, because
-// looking them up takes time. Real stanzas have less than ten and none.
+// These bound what an attacker gets for little: mostBindings how many prefixes are
+// declared at once in an element, mostPairs how many pairs of prefixes one tag
+// may ask to compare, because looking them up takes time, and mostURI the length of a
+// namespace in bytes, because a body repeats what it borrows. Real stanzas have
+// less than ten, none, and less than a hundred.
 const (
 	mostBindings = 128
 	mostPairs    = 16
+	mostURI      = 512
 )
 
 // checkDeclaration says what Namespaces in XML 1.0, 2.2 and 3 have against a

@@ -329,7 +329,8 @@ func TestLimitsOfDeclarations(t *testing.T) {
 		twins.WriteString(" xmlns:" + p + "='" + p + "' " + p + ":x=''")
 	}
 	twins.WriteString("/>")
-	for name, in := range map[string]string{"deep": deep.String(), "twins": twins.String()} {
+	long := `<a xmlns:p='` + strings.Repeat("u", 513) + `'/>`
+	for name, in := range map[string]string{"deep": deep.String(), "twins": twins.String(), "long": long} {
 		if _, _, err := started(t, xml.Limits{}).Next([]byte(in)); !errors.Is(err, xml.ErrLimit) {
 			t.Errorf("%s: %v", name, err)
 		}

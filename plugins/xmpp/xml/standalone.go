@@ -24,7 +24,7 @@ func (e *Element) Append(dst []byte) []byte {
 				continue
 			}
 			prefix := a.name.local.in(w.attrs)
-			if declaresPrefix(tag, prefix) || e.scope.outer.hides(w, prefix) || !mentions(e.raw, prefix) {
+			if !mentions(e.raw, prefix) || declaresPrefix(tag, prefix) || e.scope.outer.hides(w, prefix) {
 				continue
 			}
 			dst = append(dst, " xmlns:"...)
