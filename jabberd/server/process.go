@@ -61,6 +61,7 @@ func (p *process) begin(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.now, p.since, p.state = now, time.Now(), starting
+	p.link, p.ended = nil, nil
 	return nil
 }
 
@@ -142,7 +143,7 @@ func (p *process) keep() {
 			}
 			err := p.again()
 			if p.server.stopping.Load() { // stop may have missed the new one
-				p.now.Kill()
+				p.bury()
 				return
 			}
 			if err == nil {
@@ -161,8 +162,7 @@ func (p *process) attend() bool {
 	if p.server.stopping.Load() {
 		return false
 	}
-	p.remote.Down()
-	how, words := p.now.Kill()
+	how, words := p.bury()
 	why := "closed"
 	if p.why != nil {
 		why = p.why.Error()
@@ -170,6 +170,17 @@ func (p *process) attend() bool {
 	p.server.log.Error("process died: "+how, "process", p.name, "pid", p.now.PID(), "link", why, "output", words)
 	p.count()
 	return true
+}
+
+// bury makes sure that the process and its link are at their end, and tells
+// the engine.
+func (p *process) bury() (how, words string) {
+	how, words = p.now.Kill()
+	if p.ended != nil {
+		<-p.ended
+		p.remote.Down()
+	}
+	return how, words
 }
 
 func (p *process) count() {
@@ -206,8 +217,7 @@ func (p *process) again() error {
 		return err
 	}
 	if err := p.restore(ctx); err != nil {
-		p.remote.Down()
-		how, words := p.now.Kill()
+		how, words := p.bury()
 		if words != "" {
 			err = fmt.Errorf("%w (%s: %s)", err, how, words)
 		}
@@ -229,8 +239,6 @@ func (p *process) restore(ctx context.Context) error {
 		return err
 	}
 	if err := p.open(ctx); err != nil {
-		p.now.Kill()
-		<-p.ended
 		return err
 	}
 	return p.work(ctx)

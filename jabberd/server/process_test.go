@@ -82,6 +82,9 @@ type reportArgs struct {
 	Fatal string `json:"fatal"`
 }
 
+// keys is how many order keys the packets of emit have, in turn.
+const keys = 16
+
 // emit sends Count packets to the host "there", and says when all have ended.
 type emit struct {
 	env module.Env
@@ -117,7 +120,7 @@ func (e *emit) Run(ctx context.Context) error {
 		}
 	}})
 	for i := range e.Count {
-		p := packet.Packet{Kind: packet.Normal, Name: "message", To: "x@there", From: "x@here", ID: strconv.Itoa(i), Body: []byte("<body/>")}
+		p := packet.Packet{Kind: packet.Normal, Name: "message", To: fmt.Sprintf("x%d@there", i%keys), From: "x@here", ID: strconv.Itoa(i), Body: []byte("<body/>")}
 		if err := source.Deliver(ctx, &p, uint64(i)); err != nil {
 			return nil
 		}
@@ -223,6 +226,7 @@ type bench struct {
 	dir     string
 	to      string
 	reports chan string
+	log     chan string
 }
 
 func newBench(t *testing.T) *bench {
@@ -231,7 +235,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, dir: dir, to: filepath.Join(dir, "r"), reports: make(chan string, 100000)}
+	b := &bench{t: t, dir: dir, to: filepath.Join(dir, "r"), reports: make(chan string, 100000), log: make(chan string, 1000)}
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: b.to, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
@@ -265,6 +269,21 @@ func (b *bench) next() string {
 	}
 }
 
+// logged waits for a log entry with a text.
+func (b *bench) logged(text string) {
+	b.t.Helper()
+	for late := time.After(30 * time.Second); ; {
+		select {
+		case entry := <-b.log:
+			if strings.Contains(entry, text) {
+				return
+			}
+		case <-late:
+			b.t.Fatalf("%q was not logged for 30 s", text)
+		}
+	}
+}
+
 func link(name, process string, args any) module.Link {
 	raw, _ := json.Marshal(args)
 	return module.Link{Module: name, Process: process, Args: raw, Place: "test.hcl:1"}
@@ -275,7 +294,8 @@ func attach(host string) module.Link {
 }
 
 func program(env ...string) wire.Program {
-	return wire.Program{Name: "test", Path: os.Args[0], Env: env}
+	// A program with the race detector would sleep a second before it ends.
+	return wire.Program{Name: "test", Path: os.Args[0], Env: append(env, "GORACE=atexit_sleep_ms=0")}
 }
 
 // xdb is a section that answers, behind a mark in a process of its own.
@@ -291,7 +311,10 @@ func (b *bench) plan(sections ...module.Section) server.Plan {
 		b.t.Fatal(errors.Join(errs...))
 	}
 	return server.Plan{Programs: programs, Sections: sections, Data: filepath.Join(b.dir, "d"), Fallback: func(p *packet.Packet) {
-		b.t.Logf("log: %s %s: %s%s", p.Type, p.From, p.Body, p.Attrs)
+		select {
+		case b.log <- fmt.Sprintf("%s %s: %s%s", p.Type, p.From, p.Body, p.Attrs):
+		default:
+		}
 	}}
 }
 
@@ -351,7 +374,7 @@ func runCore(file string) {
 	if len(errs) > 0 {
 		panic(errors.Join(errs...))
 	}
-	processes := map[string]server.Process{}
+	processes := map[string]server.Process{"test": {OrphanGrace: plan.Grace}}
 	for _, s := range plan.Sections {
 		for _, l := range s.Chain {
 			processes[l.Process] = server.Process{OrphanGrace: plan.Grace}
@@ -385,7 +408,7 @@ func (b *bench) core(grace time.Duration, sections ...module.Section) *exec.Cmd 
 		b.t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "TEST_CORE="+file)
+	cmd.Env = append(os.Environ(), "TEST_CORE="+file, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -113,7 +113,7 @@ func serve(modules []module.Module) error {
 	os.Stdout = os.Stderr // what is printed from now on is for the log
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGTERM)
-	run(newService(modules, toStderr), listener, end)
+	run(newService(modules, toStderr, false), listener, end)
 	return nil
 }
 
@@ -145,30 +145,15 @@ func serveDebug(name string, modules []module.Module) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	path := filepath.Join(dir, "socket")
+	listener, err := Listen(path)
+	if err != nil {
+		return err
+	}
 	fmt.Printf("plugin %s { attach = %s }\n", strconv.Quote(strings.TrimSuffix(name, filepath.Ext(name))), strconv.Quote("unix:"+path))
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGTERM, os.Interrupt)
-	for {
-		listener, err := Listen(path)
-		if err != nil {
-			return err
-		}
-		s := newService(modules, toStderr)
-		s.alone.Stop()
-		ended := make(chan os.Signal, 1)
-		done := make(chan struct{})
-		go func() {
-			run(s, listener, ended)
-			close(done)
-		}()
-		select {
-		case sig := <-end:
-			ended <- sig
-			<-done
-			return nil
-		case <-done:
-		}
-	}
+	run(newService(modules, toStderr, true), listener, end)
+	return nil
 }
 
 // toStderr writes a log entry that no core takes.

@@ -37,6 +37,7 @@ type service struct {
 	modules  []module.Module
 	id       uint64
 	fallback func(*packet.Packet)
+	lasting  bool // it outlives its cores: it is run by a person
 
 	linking sync.Mutex // held while one link takes the place of another
 
@@ -54,8 +55,8 @@ type service struct {
 	once    sync.Once
 }
 
-func newService(modules []module.Module, fallback func(*packet.Packet)) *service {
-	s := &service{modules: modules, id: newID(), fallback: fallback, stopped: make(chan struct{})}
+func newService(modules []module.Module, fallback func(*packet.Packet), lasting bool) *service {
+	s := &service{modules: modules, id: newID(), fallback: fallback, lasting: lasting, stopped: make(chan struct{})}
 	s.alone = time.AfterFunc(unlinked, s.end)
 	return s
 }
@@ -67,7 +68,11 @@ func newID() uint64 {
 	return binary.LittleEndian.Uint64(b[:]) | 1
 }
 
-func (s *service) end() { s.once.Do(func() { close(s.stopped) }) }
+func (s *service) end() {
+	if !s.lasting {
+		s.once.Do(func() { close(s.stopped) })
+	}
+}
 
 // Describe implements plugin.PluginServer.
 func (s *service) Describe(_ context.Context, r *plugin.DescribeRequest) (*plugin.DescribeReply, error) {
@@ -219,7 +224,7 @@ func (s *service) left(link *Link) {
 		return
 	}
 	s.link = nil
-	if s.grace <= 0 {
+	if s.grace <= 0 || s.lasting {
 		s.end()
 		return
 	}
