@@ -25,9 +25,13 @@ func (f *File) Check(made []Made) hcl.Diagnostics {
 		return diags
 	}
 	branches := f.branches(made)
+	reached := map[int]bool{}
+	for _, b := range branches {
+		reached[b.index] = true
+	}
 	for i := range f.Sections {
 		diags = append(diags, f.checkChain(i)...)
-		diags = append(diags, f.checkReach(i, branches)...)
+		diags = append(diags, f.checkReach(i, reached[i])...)
 	}
 	diags = append(diags, checkClaimers(branches)...)
 	diags = append(diags, checkTaps(branches)...)
@@ -37,6 +41,7 @@ func (f *File) Check(made []Made) hcl.Diagnostics {
 // A branch is one section on one host, or on the uplink.
 type branch struct {
 	section *module.Section
+	index   int // of the section
 	trace   *trace
 	host    string    // "" is the uplink
 	at      hcl.Range // what attaches it
@@ -44,23 +49,25 @@ type branch struct {
 
 // branches lists what the handlers attached, in the order of the file.
 func (f *File) branches(made []Made) []branch {
+	hosts := map[string][]Made{}
+	for _, m := range made {
+		hosts[m.Section] = append(hosts[m.Section], m)
+	}
 	var list []branch
 	for i := range f.Sections {
 		s, t := &f.Sections[i], &f.traces[i]
-		seen := map[string]bool{}
-		for _, m := range made {
-			if m.Section != s.ID {
-				continue
-			}
+		seen := map[string]bool{"": true}
+		for _, m := range hosts[s.ID] {
 			for _, host := range m.Hosts {
-				if !seen[host] {
-					list = append(list, branch{s, t, host, f.Locate(s.ID, m.Link, []string{"label"})})
+				if seen[host] || m.Link < 0 || m.Link >= len(t.links) {
+					continue
 				}
+				list = append(list, branch{s, i, t, host, locate(t.links[m.Link].block, []string{"label"})})
 				seen[host] = true
 			}
 		}
 		if s.Uplink {
-			list = append(list, branch{s, t, "", nthBlock(t.block.Body, "uplink", 0).TypeRange})
+			list = append(list, branch{s, i, t, "", nthBlock(t.block.Body, "uplink", 0).TypeRange})
 		}
 	}
 	return list
@@ -91,9 +98,8 @@ func (f *File) checkChain(i int) (diags hcl.Diagnostics) {
 }
 
 // checkReach warns of a section that no packet can come to.
-func (f *File) checkReach(i int, branches []branch) hcl.Diagnostics {
+func (f *File) checkReach(i int, attached bool) hcl.Diagnostics {
 	s, t := &f.Sections[i], &f.traces[i]
-	attached := slices.ContainsFunc(branches, func(b branch) bool { return b.section == s })
 	later := slices.ContainsFunc(t.links, func(l linkTrace) bool { return l.uses.Attaches })
 	if attached || later || !slices.ContainsFunc(s.Kinds, func(k packet.Kind) bool { return k != packet.Session }) {
 		return nil // a connection's section is found by its id
@@ -113,20 +119,20 @@ func (b branch) claims() bool {
 // checkClaimers warns of packets that two sections would both act upon. In xdb
 // and log that is how copies are made.
 func checkClaimers(branches []branch) (diags hcl.Diagnostics) {
-	for i, b := range branches {
+	claimers := map[string][]branch{} // by host
+	for _, b := range branches {
 		if !b.claims() {
 			continue
 		}
-		for _, first := range branches[:i] {
-			kind := sharedKind(first.section, b.section)
-			if first.host != b.host || first.section == b.section || kind == "" || !first.claims() {
-				continue
+		for _, first := range claimers[b.host] {
+			if kind := sharedKind(first.section, b.section); kind != "" {
+				diags = append(diags, warning(b.at, "Two sections claim one host",
+					"%s at %s takes %s packets for %s too: each gets a copy, and both act on it. Add observe = true to the one that only looks on.",
+					title(first.section), place(first.at), kind, hostName(b.host)))
+				break
 			}
-			diags = append(diags, warning(b.at, "Two sections claim one host",
-				"%s at %s takes %s packets for %s too: each gets a copy, and both act on it. Add observe = true to the one that only looks on.",
-				title(first.section), place(first.at), kind, hostName(b.host)))
-			break
 		}
+		claimers[b.host] = append(claimers[b.host], b)
 	}
 	return diags
 }
@@ -140,6 +146,9 @@ func sharedKind(a, b *module.Section) string {
 	}
 	return ""
 }
+
+// manyHosts is as many as a warning lists.
+const manyHosts = 5
 
 // checkTaps warns of sections that look on at many hosts and miss those that
 // others have taken for themselves.
@@ -158,6 +167,9 @@ func checkTaps(branches []branch) (diags hcl.Diagnostics) {
 				missed = append(missed, fmt.Sprintf("%q (%s)", b.host, place(b.at)))
 				seen[b.host] = true
 			}
+		}
+		if more := len(missed) - manyHosts; more > 0 {
+			missed = append(missed[:manyHosts], fmt.Sprintf("%d others", more))
 		}
 		if len(missed) > 0 {
 			diags = append(diags, warning(tap.at, "Packets pass by",

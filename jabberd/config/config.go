@@ -26,8 +26,6 @@
 package config
 
 import (
-	"slices"
-
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/jabberii/server/jabberd/module"
@@ -47,6 +45,7 @@ type File struct {
 	blocks   []placed             // top-level blocks in the order of the configuration
 	declared map[string]hcl.Range // plugins and processes by "plugin NAME"
 	traces   []trace              // of Sections
+	index    map[string]int       // of Sections by id
 	parsed   bool                 // there was no error of syntax
 	failed   bool                 // an error was found
 }
@@ -78,7 +77,7 @@ func Load(path string, vars map[string]string, modules Catalog) (*File, hcl.Diag
 // Read reads the file at path and what it includes, and decodes all that needs
 // no modules. vars are values of variables by name. The File is never nil.
 func Read(path string, vars map[string]string) (*File, hcl.Diagnostics) {
-	f := &File{Path: path, declared: map[string]hcl.Range{}}
+	f := &File{Path: path, declared: map[string]hcl.Range{}, index: map[string]int{}}
 	r := reader{file: f, seen: map[string]hcl.Range{}}
 	r.read(path, nil, nil)
 	if r.diags.HasErrors() {
@@ -137,7 +136,10 @@ func (f *File) Variables() (list []Variable) {
 	return list
 }
 
-// section returns the index of the section with an id.
+// section returns the index of the section with an id, -1 without one.
 func (f *File) section(id string) int {
-	return slices.IndexFunc(f.Sections, func(s module.Section) bool { return s.ID == id })
+	if i, ok := f.index[id]; ok {
+		return i
+	}
+	return -1
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -344,7 +345,7 @@ func TestUnreadable(t *testing.T) {
 func TestNesting(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, s := range []string{"(", "!", "[", "\"${", "1?1:", "-", "{a=", "f(", "1+", "a[", "a {\n", "x(!", "(!\n", "%{if 1}", "<<E\n${"} {
-		text := "a = " + strings.Repeat(s, (1<<15)/len(s))
+		text := "a = " + strings.Repeat(s, (1<<13)/len(s))
 		if strings.HasPrefix(s, "a {") {
 			text = text[4:]
 		}
@@ -425,5 +426,25 @@ func TestBlocksDescribeThemselves(t *testing.T) {
 				t.Errorf("%s.%s has no doc", m.Name, a.Name)
 			}
 		}
+	}
+}
+
+// Checking a farm's configuration takes no time that grows out of proportion.
+func TestManySections(t *testing.T) {
+	const n = 500
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "normal \"n%d\" {\n  host \"h%d.example.org\" {}\n  farm {}\n}\n", i, i)
+	}
+	text.WriteString("normal \"tap\" {\n  host \"*\" {}\n  tap {}\n}\n")
+	f := load(t, text.String())
+	made := f.Make(context.Background(), catalog())
+	diags := f.Check(made)
+	var out strings.Builder
+	if err := f.PrintTree(&out, made, false); err != nil || strings.Count(out.String(), "\n") != 3*(n+1)+1 {
+		t.Errorf("%v, %d lines", err, strings.Count(out.String(), "\n"))
+	}
+	if len(diags) != 1 || len(diags[0].Detail) > 1000 {
+		t.Errorf("%d complaints, %d bytes", len(diags), len(diags.Error()))
 	}
 }

@@ -81,6 +81,9 @@ func (t *trial) Source(module.SourceConfig) module.Source                     { 
 func (t *trial) Serves(packet.Kind, string) bool { return false }
 
 func (t *trial) Attach(host string) error {
+	if host == "" {
+		return errors.New("there is no host without a name")
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.hosts = append(t.hosts, host)

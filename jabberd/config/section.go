@@ -85,6 +85,7 @@ func (b *binding) section(p placed, kinds []packet.Kind) hcl.Diagnostics {
 		}
 	}
 	if named {
+		b.file.index[id] = len(b.file.Sections)
 		b.file.Sections = append(b.file.Sections, s)
 		b.file.traces = append(b.file.traces, t)
 	}

@@ -43,54 +43,44 @@ func (p *treePrinter) add(depth int, place, format string, args ...any) {
 // kind writes the branches of one kind.
 func (p *treePrinter) kind(k packet.Kind, branches []branch) {
 	var hosts []string
-	var reached []*module.Section
+	on, attached := map[string][]int{}, map[int]bool{} // sections by host, by index
 	for _, b := range branches {
-		if slices.Contains(b.section.Kinds, k) {
+		if !slices.Contains(b.section.Kinds, k) {
+			continue
+		}
+		if on[b.host] == nil {
 			hosts = append(hosts, b.host)
-			reached = append(reached, b.section)
 		}
+		on[b.host] = append(on[b.host], b.index)
+		attached[b.index] = true
 	}
-	slices.SortStableFunc(hosts, byLookup)
-	hosts = compact(hosts)
-	var others []int
-	for i := range p.file.Sections {
-		if s := &p.file.Sections[i]; slices.Contains(s.Kinds, k) && !slices.Contains(reached, s) {
-			others = append(others, i)
-		}
-	}
-	if len(hosts)+len(others) == 0 {
-		return
-	}
+	headline := len(p.lines)
 	p.add(0, "", "%s", k)
-	for _, i := range others {
-		if k == packet.Session {
-			p.add(1, "", "%s", p.file.Sections[i].ID)
-		} else {
+	for i := range p.file.Sections {
+		s := &p.file.Sections[i]
+		switch {
+		case attached[i] || !slices.Contains(s.Kinds, k):
+			continue
+		case k == packet.Session:
+			p.add(1, "", "%s", s.ID)
+		default:
 			p.add(1, "", "(no host)")
 		}
 		p.section(i)
 	}
+	slices.SortStableFunc(hosts, byLookup)
 	for i, host := range hosts {
 		p.add(1, "", "%s", cmp.Or(host, "(uplink)"))
-		here := p.on(k, host, branches)
-		if i+1 < len(hosts) && slices.Equal(here, p.on(k, hosts[i+1], branches)) {
+		if i+1 < len(hosts) && slices.Equal(on[host], on[hosts[i+1]]) {
 			continue // one chain for all of them
 		}
-		for _, n := range here {
+		for _, n := range on[host] {
 			p.section(n)
 		}
 	}
-}
-
-// on returns the sections of a kind on a host, by index.
-func (p *treePrinter) on(k packet.Kind, host string, branches []branch) (on []int) {
-	for i := range p.file.Sections {
-		s := &p.file.Sections[i]
-		if slices.Contains(s.Kinds, k) && slices.ContainsFunc(branches, func(b branch) bool { return b.section == s && b.host == host }) {
-			on = append(on, i)
-		}
+	if len(p.lines) == headline+1 {
+		p.lines = p.lines[:headline]
 	}
-	return on
 }
 
 // byLookup orders hosts as they are looked up: exact ones, suffixes from the
@@ -106,16 +96,6 @@ func byLookup(a, b string) int {
 		return 0
 	}
 	return rank(a) - rank(b)
-}
-
-// compact removes what is there twice, in any place.
-func compact(list []string) (out []string) {
-	for _, s := range list {
-		if !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return out
 }
 
 // section writes a section and its chain.
