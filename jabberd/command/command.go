@@ -1,0 +1,68 @@
+// Package command is jabberd as its users call it: what the command line says
+// is read here and handed to the packages that do it.
+//
+// It is the same for jabberd, which links no module, and for jabberd-one, which
+// links them all.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jabberii/server/jabberd/cli"
+	"github.com/jabberii/server/jabberd/config"
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/server"
+)
+
+// program is this program: with linked modules it starts no processes.
+type program struct {
+	linked []module.Module
+}
+
+// Main runs a command line and returns the status to exit with. linked are the
+// modules of this program; none are those of the programs beside it.
+func Main(args []string, linked []module.Module) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	p := &program{linked: linked}
+	root := &cobra.Command{
+		Use: "jabberd", Short: "A packet engine with a delivery tree, and an XMPP server on it",
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	root.AddCommand(p.run(), p.explain(), p.user(), status(), dead())
+	root.AddCommand(cli.Commands(cli.Server{Describe: p.describe, Make: p.make})...)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case !errors.Is(err, cli.ErrComplaints):
+		fmt.Fprintln(os.Stderr, "jabberd: "+err.Error())
+	}
+	return 1
+}
+
+// socketOf adds the flag that names the socket of a running server.
+func socketOf(cmd *cobra.Command) *string {
+	return cmd.PersistentFlags().String("socket", filepath.Join("data", server.SocketName), "the `path` of the running server's socket")
+}
+
+// folder returns the folder of the server's programs.
+func folder(f *config.File) (string, error) {
+	if f.Engine.BinDir != "" {
+		return f.Engine.BinDir, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Dir(self), nil
+}

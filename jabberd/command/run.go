@@ -1,0 +1,159 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/jabberii/server/jabberd/cli"
+	"github.com/jabberii/server/jabberd/config"
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/jabberd/server"
+	"github.com/jabberii/server/jabberd/tree"
+)
+
+func (p *program) run() *cobra.Command {
+	var src cli.Source
+	cmd := &cobra.Command{
+		Use: "run [FILE]", Short: "Run a server", Args: cobra.MaximumNArgs(1),
+		Long: "Run a server with a configuration, conf/jabberd.hcl if none is named, until it gets SIGINT or SIGTERM.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			src.Path = cli.DefaultPath
+			if len(args) > 0 {
+				src.Path = args[0]
+			}
+			return p.serve(cmd, src)
+		},
+	}
+	src.Flags(cmd)
+	return cmd
+}
+
+// serve runs a server until the command's context is done.
+func (p *program) serve(cmd *cobra.Command, src cli.Source) error {
+	ctx := cmd.Context()
+	f, diags := config.Read(src.Path, src.Vars)
+	if diags.HasErrors() {
+		return cli.Complain(cmd, f, diags)
+	}
+	if f.Engine.Isolation == "none" && p.linked == nil {
+		return becomeOne(f)
+	}
+	modules, more := p.describe(ctx, f)
+	diags = append(append(diags, more...), f.Bind(modules)...)
+	if diags.HasErrors() {
+		return cli.Complain(cmd, f, diags)
+	}
+	plan, err := p.plan(ctx, f)
+	if err != nil {
+		return err
+	}
+	s, err := server.Start(ctx, plan)
+	var wrong server.LinkErrors
+	switch {
+	case errors.As(err, &wrong):
+		return cli.Complain(cmd, f, complaints(f, wrong))
+	case err != nil:
+		return err
+	}
+	hello(cmd.ErrOrStderr(), f)
+	<-ctx.Done()
+	fmt.Fprintln(cmd.ErrOrStderr(), "jabberd is stopping")
+	stop, cancel := context.WithTimeout(context.Background(), f.Engine.StopTimeout.Std())
+	defer cancel()
+	return s.Stop(stop)
+}
+
+// becomeOne replaces this program by the one that links all modules.
+func becomeOne(f *config.File) error {
+	dir, err := folder(f)
+	if err != nil {
+		return err
+	}
+	one := filepath.Join(dir, "jabberd-one")
+	if err := syscall.Exec(one, append([]string{one}, os.Args[1:]...), os.Environ()); err != nil {
+		return fmt.Errorf("isolation none needs the program that links all modules: %s: %w", one, err)
+	}
+	return nil
+}
+
+func complaints(f *config.File, wrong server.LinkErrors) hcl.Diagnostics {
+	return f.Check(results(f, tree.Made{}, wrong))
+}
+
+// hello tells whoever has started the server what to do with it.
+func hello(w io.Writer, f *config.File) {
+	socket := f.Engine.Socket
+	if socket == "" {
+		socket = filepath.Join(f.Engine.DataDir, server.SocketName)
+	}
+	fmt.Fprintf(w, "jabberd is up; its data is in %s.\n", f.Engine.DataDir)
+	for _, s := range f.Sections {
+		for _, l := range s.Chain {
+			if l.Module != "load" || l.Label != "sm" {
+				continue
+			}
+			flag := ""
+			if socket != filepath.Join("data", server.SocketName) {
+				flag = " --socket " + socket
+			}
+			fmt.Fprintf(w, "To log in, add a user, and give a client the address and the password:\n  bin/jabberd user add ann@%s%s\n", s.ID, flag)
+			return
+		}
+	}
+}
+
+// console writes log entries that no section claims, from a level on.
+func console(w io.Writer, least string) func(*packet.Packet) {
+	level, err := zerolog.ParseLevel(least)
+	if err != nil {
+		level = zerolog.InfoLevel
+	}
+	log := zerolog.New(zerolog.ConsoleWriter{Out: w, NoColor: true, TimeFormat: "15:04:05.000"}).Level(level).With().Timestamp().Logger()
+	return func(entry *packet.Packet) {
+		l, err := zerolog.ParseLevel(entry.Type)
+		if err != nil {
+			l = zerolog.InfoLevel
+		}
+		e := log.WithLevel(l)
+		if l < level {
+			return
+		}
+		e.Str("from", entry.From)
+		if entry.Host != "" {
+			e.Str("host", entry.Host)
+		}
+		for name, value := range attributes(entry.Attrs) {
+			e.Str(name, value)
+		}
+		e.Msg(unescape.Replace(string(entry.Body)))
+	}
+}
+
+var unescape = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&apos;", "'", "&quot;", `"`, "&#10;", "\n", "&#9;", "\t", "&amp;", "&")
+
+// attributes yields the attributes of an entry, written as NAME='VALUE'.
+func attributes(raw string) func(yield func(name, value string) bool) {
+	return func(yield func(name, value string) bool) {
+		for {
+			name, rest, ok := strings.Cut(strings.TrimLeft(raw, " "), "='")
+			if !ok {
+				return
+			}
+			value, after, ok := strings.Cut(rest, "'")
+			if !ok || !yield(name, unescape.Replace(value)) {
+				return
+			}
+			raw = after
+		}
+	}
+}

@@ -1,0 +1,230 @@
+// Package c2s is the service that holds the connections of clients: streams,
+// TLS and SASL (RFC 6120). What a client says once it is authenticated goes to
+// its session as packets of kind session, and what the session says goes to
+// the client; c2s knows nothing of rosters, presence or stream management.
+package c2s
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/xmpp/jid"
+	"github.com/jabberii/server/plugins/xmpp/session"
+	"github.com/jabberii/server/plugins/xmpp/xml"
+)
+
+// Module is the service as a configuration names it: load "c2s".
+var Module = module.Define("c2s", "Connections of clients: XMPP streams over TCP with STARTTLS or direct TLS, and SASL. "+
+	"Each client's stanzas go to its session as packets of kind session.", module.On(packet.Session), New)
+
+// Args are the arguments of c2s.
+type Args struct {
+	Listen   []string        `json:"listen" default:":5222" doc:"Addresses to listen on for streams that begin in the clear and go on with STARTTLS."`
+	STARTTLS string          `json:"starttls" default:"required" enum:"required,optional" doc:"Whether a client has to use TLS before it may log in. With optional, passwords may cross in the clear: for tests and trusted networks."`
+	TLS      tlsArgs         `json:"tls" doc:"Certificates, and where streams begin with TLS (XEP-0368)."`
+	Timeout  module.Duration `json:"login_timeout" default:"1m" doc:"How long a client may take until it is authenticated."`
+	Stanza   module.Size     `json:"max_stanza" default:"256KiB" doc:"The largest stanza taken from a client; a larger one ends its stream."`
+	Buffer   module.Size     `json:"max_buffer" default:"1MiB" doc:"What may wait to be written to one client; a client that reads too slowly for it loses its connection."`
+	Max      int             `json:"max_connections" default:"100000" doc:"Connections at once; further ones are closed at once."`
+}
+
+type tlsArgs struct {
+	Listen []string `json:"listen" doc:"Addresses to listen on for direct TLS."`
+	Cert   string   `json:"cert" doc:"File with the certificate chain, PEM. Without it a self-signed certificate is made for each host on first use and kept below data_dir/certs."`
+	Key    string   `json:"key" doc:"File with the private key, PEM."`
+}
+
+// Service is the handler: the connections of one section.
+type Service struct {
+	env      module.Env
+	args     Args
+	acceptor *session.Acceptor
+	certs    *certificates
+	decoys   []byte // secret for the keys of accounts that do not exist
+
+	ctx  context.Context // of the connections
+	done context.CancelFunc
+	wg   sync.WaitGroup
+
+	listeners []listener
+	hosts     hostTable
+	addresses *jid.Cache
+	open      atomic.Int64
+
+	mu    sync.Mutex
+	slots []*conn // by token slot
+	free  []uint32
+	next  uint32 // incarnation
+}
+
+type listener struct {
+	net.Listener
+	direct bool // TLS from the first byte
+}
+
+// New makes the service. It has no effects.
+func New(env module.Env, a Args) (packet.Handler, error) {
+	if (a.TLS.Cert == "") != (a.TLS.Key == "") {
+		return nil, module.BadArg("tls", "cert and key go together")
+	}
+	s := &Service{env: env, args: a, certs: &certificates{env: env, cert: a.TLS.Cert, key: a.TLS.Key}, decoys: make([]byte, 32)}
+	if _, err := rand.Read(s.decoys); err != nil {
+		return nil, err
+	}
+	s.addresses = jid.NewCache(4096)
+	s.acceptor = s.newAcceptor()
+	s.ctx, s.done = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Start binds the listeners.
+func (s *Service) Start(ctx context.Context) error {
+	if err := s.certs.load(); err != nil {
+		return err
+	}
+	for _, a := range s.args.Listen {
+		if err := s.listen(ctx, a, false); err != nil {
+			return err
+		}
+	}
+	for _, a := range s.args.TLS.Listen {
+		if err := s.listen(ctx, a, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) listen(ctx context.Context, address string, direct bool) error {
+	l, err := s.env.Listen(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	s.listeners = append(s.listeners, listener{l, direct})
+	s.env.Log().Info("listening for clients", "address", l.Addr().String(), "direct_tls", direct)
+	return nil
+}
+
+// Run takes connections until ctx is done, and then ends those there are.
+func (s *Service) Run(ctx context.Context) error {
+	for _, l := range s.listeners {
+		s.wg.Add(1)
+		go s.accept(l)
+	}
+	<-ctx.Done()
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	s.shutdown()
+	s.wg.Wait()
+	return nil
+}
+
+// accept takes connections until the listener is closed.
+func (s *Service) accept(l listener) {
+	defer s.wg.Done()
+	for {
+		c, err := l.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // too many open files: wait for some to be closed
+			s.env.Log().Warn("accept: " + err.Error())
+			select {
+			case <-s.ctx.Done():
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		case s.open.Load() >= int64(s.args.Max):
+			c.Close()
+			continue
+		}
+		s.open.Add(1)
+		s.wg.Add(1)
+		go s.serve(c, l.direct)
+	}
+}
+
+// Handle takes packets down to a client.
+func (s *Service) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
+	if p.Kind != packet.Session || p.Flags&packet.Down == 0 {
+		return packet.Pass, nil
+	}
+	c := s.find(p.Far)
+	if c == nil {
+		return packet.Pass, packet.Refuse("item-not-found", "the connection is gone")
+	}
+	return packet.Claim, c.down(ctx, p)
+}
+
+// Explain says what Handle would do.
+func (s *Service) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, string) {
+	switch c := s.find(p.Far); {
+	case p.Flags&packet.Down == 0:
+		return packet.Pass, "it is on its way to a session, not to a connection"
+	case c == nil:
+		return packet.Pass, "no connection has this token: the session is told that it is gone"
+	default:
+		return packet.Claim, "it is written to the client at " + c.remote()
+	}
+}
+
+// find returns the connection with a token, nil if it is gone.
+func (s *Service) find(t packet.Token) *conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if int(t.Slot) >= len(s.slots) {
+		return nil
+	}
+	if c := s.slots[t.Slot]; c != nil && c.token.Incarnation == t.Incarnation {
+		return c
+	}
+	return nil
+}
+
+// enter gives a connection its token.
+func (s *Service) enter(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next++
+	slot := uint32(len(s.slots))
+	if n := len(s.free); n > 0 {
+		slot = s.free[n-1]
+		s.free = s.free[:n-1]
+	} else {
+		s.slots = append(s.slots, nil)
+	}
+	id := s.env.Section()
+	c.token = packet.Token{Host: id, Section: id, Slot: slot, Incarnation: s.next}
+	s.slots[slot] = c
+}
+
+func (s *Service) leave(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slots[c.token.Slot] = nil
+	s.free = append(s.free, c.token.Slot)
+}
+
+// shutdown ends all connections: their clients are told.
+func (s *Service) shutdown() {
+	s.mu.Lock()
+	all := append([]*conn(nil), s.slots...)
+	s.mu.Unlock()
+	for _, c := range all {
+		if c != nil {
+			c.end("system-shutdown")
+		}
+	}
+	s.done()
+}
+
+func (s *Service) limits() xml.Limits { return xml.Limits{Bytes: int(s.args.Stanza)} }

@@ -1,0 +1,267 @@
+package c2s
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/xmpp/jid"
+	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/session"
+	"github.com/jabberii/server/plugins/xmpp/stanza"
+	"github.com/jabberii/server/plugins/xmpp/stream"
+	"github.com/jabberii/server/plugins/xmpp/xml"
+)
+
+// window is how many packets of one connection may be under way.
+const window = 64
+
+// A conn is one connection of a client. Its goroutine reads; whoever has
+// something for the client appends to what is to be written.
+type conn struct {
+	s      *Service
+	r      *xml.Reader
+	token  packet.Token
+	domain string
+	source module.Source
+	sent   uint64 // Seq of the last packet up
+
+	mu      sync.Mutex
+	net     net.Conn
+	address string       // the full JID once the session has bound it, the account's before
+	far     packet.Token // the session
+	seen    uint64       // Seq of the last packet down
+	out     outbox
+}
+
+// serve is the life of a connection.
+func (s *Service) serve(nc net.Conn, direct bool) {
+	defer s.wg.Done()
+	defer s.open.Add(-1)
+	c := &conn{s: s, net: nc, r: xml.NewReader(nc, s.limits())}
+	nc.SetDeadline(time.Now().Add(s.args.Timeout.Std()))
+	stop := context.AfterFunc(s.ctx, func() { c.current().Close() })
+	defer stop()
+	defer func() { c.current().Close() }()
+	account, err := c.login(direct)
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			s.env.Log().Debug("login: "+err.Error(), "client", c.remote())
+		}
+		return
+	}
+	nc.SetDeadline(time.Time{})
+	c.domain, c.address = account.Domain(), account.String()
+	c.source = s.env.Source(module.SourceConfig{Window: window, Own: true})
+	s.enter(c)
+	c.finish(c.read())
+}
+
+// login negotiates the stream until the client is authenticated.
+func (c *conn) login(direct bool) (jid.JID, error) {
+	ctx, cancel := context.WithTimeout(c.s.ctx, c.s.args.Timeout.Std())
+	defer cancel()
+	r := session.NewReceiver(c.s.acceptor)
+	if direct {
+		if err := c.secure(ctx, r, ""); err != nil {
+			return jid.JID{}, err
+		}
+	}
+	for {
+		t, err := c.r.Next()
+		var reply session.Reply
+		switch {
+		case err == nil:
+			reply = r.Feed(ctx, t)
+		case errors.Is(err, io.EOF):
+			return jid.JID{}, err
+		default:
+			reply = r.Fail(err)
+		}
+		if _, err := c.net.Write(reply.Out); err != nil {
+			return jid.JID{}, err
+		}
+		switch reply.Step {
+		case session.Restart:
+			c.r.Reset(c.net)
+		case session.Encrypt:
+			if c.r.Buffered() > 0 {
+				return jid.JID{}, errors.New("the client said something between STARTTLS and the handshake")
+			}
+			if err := c.secure(ctx, r, r.Host().Address.Domain()); err != nil {
+				return jid.JID{}, err
+			}
+		case session.Ready:
+			return r.Account(), nil
+		case session.Close:
+			return jid.JID{}, reply.Err
+		}
+	}
+}
+
+// secure puts the connection into TLS.
+func (c *conn) secure(ctx context.Context, r *session.Receiver, host string) error {
+	server, err := c.s.certs.server(host)
+	if err != nil {
+		return err
+	}
+	tc, channel, err := server.Handshake(ctx, c.net)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.net = tc
+	c.mu.Unlock()
+	c.r.Reset(tc)
+	r.Secured(channel)
+	return nil
+}
+
+func (c *conn) current() net.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.net
+}
+
+func (c *conn) remote() string { return c.current().RemoteAddr().String() }
+
+// read sends what the client says to its session, until the stream ends. The
+// error is io.EOF if the client closed its stream, a *stream.Error if it is to
+// be told why it is closed, and any other if the connection is lost.
+func (c *conn) read() error {
+	for {
+		t, err := c.r.Next()
+		var syntax *xml.SyntaxError
+		switch {
+		case errors.As(err, &syntax):
+			return stream.ErrorOf(err)
+		case err != nil:
+			return &lost{err}
+		case t.Kind == xml.Close:
+			return io.EOF
+		case t.Kind != xml.Child:
+			return &stream.Error{Condition: stream.BadFormat}
+		}
+		if err := c.up(t); err != nil {
+			return err
+		}
+	}
+}
+
+// lost is the error of a connection that ended without its stream's end.
+type lost struct{ error }
+
+// up sends one element to the session.
+func (c *conn) up(t *xml.Token) error {
+	c.mu.Lock()
+	p := packet.Packet{Kind: packet.Session, Host: c.domain, From: c.address, Near: c.token, Far: c.far}
+	c.mu.Unlock()
+	p.Name, p.Type, p.Lang, p.NS = t.Name, t.Type, t.Lang, t.NS
+	if p.NS == ns.Client {
+		p.NS = ""
+	}
+	p.ID, p.Attrs, p.Body = string(t.ID), string(t.Rest), bytes.Clone(t.Body)
+	if len(t.From) > 0 {
+		from, err := c.s.addresses.ParseBytes(t.From)
+		if err != nil || from.String() != p.From && from.String() != packet.Bare(p.From) {
+			return &stream.Error{Condition: stream.InvalidFrom}
+		}
+	}
+	if len(t.To) > 0 {
+		to, err := c.s.addresses.ParseBytes(t.To)
+		if err != nil {
+			c.refuse(&p, stanza.JIDMalformed)
+			return nil
+		}
+		p.To = to.String()
+	}
+	return c.send(&p)
+}
+
+// send numbers a packet and puts it into the tree.
+func (c *conn) send(p *packet.Packet) error {
+	c.sent++
+	p.Seq = c.sent
+	if err := c.source.Deliver(c.s.ctx, p, p.Seq); err != nil {
+		return &stream.Error{Condition: stream.SystemShutdown}
+	}
+	return nil
+}
+
+// refuse answers a stanza that cannot be sent on.
+func (c *conn) refuse(p *packet.Packet, condition stanza.Condition) {
+	if p.NS != "" || p.Type == "error" || p.Name == "iq" && p.Type == "result" {
+		return
+	}
+	e := stanza.Error{Condition: condition}
+	c.write(&packet.Packet{Name: p.Name, Type: "error", ID: p.ID, To: p.From, Body: e.Append(nil)})
+}
+
+// down takes a packet from the session.
+func (c *conn) down(ctx context.Context, p *packet.Packet) error {
+	c.mu.Lock()
+	if p.Seq != 0 {
+		if p.Seq <= c.seen {
+			c.mu.Unlock()
+			return nil
+		}
+		c.seen = p.Seq
+	}
+	if !p.Near.IsZero() && p.Flags&packet.Bounced == 0 {
+		c.far = p.Near
+		if packet.Resource(c.address) == "" && packet.Resource(p.To) != "" {
+			c.address = p.To
+		}
+	}
+	seen := c.seen
+	c.mu.Unlock()
+	switch {
+	case p.Flags&packet.Bounced != 0 && p.Name == "end":
+		c.end(stream.InternalServerError)
+	case p.Name == "end" && p.NS == "":
+		c.end(stream.Condition(p.Type))
+	case p.Name == "sync" && p.NS == "":
+		return c.sync(ctx, seen)
+	default:
+		c.write(p)
+	}
+	return nil
+}
+
+// sync tells a session manager that was restarted how far both sides are.
+func (c *conn) sync(ctx context.Context, seen uint64) error {
+	c.mu.Lock()
+	p := packet.Packet{Kind: packet.Session, Host: c.domain, From: c.address, Near: c.token, Far: c.far, Name: "sync",
+		Attrs: " down='" + strconv.FormatUint(seen, 10) + "'"}
+	c.mu.Unlock()
+	return c.s.env.Deliver(ctx, &p)
+}
+
+// finish ends the session's side of a connection that has ended.
+func (c *conn) finish(why error) {
+	defer c.s.leave(c)
+	defer c.source.Close()
+	how := "end"
+	var told *stream.Error
+	var gone *lost
+	switch {
+	case errors.As(why, &gone):
+		how = "lost"
+	case errors.As(why, &told):
+		c.endWith(told)
+	default:
+		c.end("")
+	}
+	c.mu.Lock()
+	p := packet.Packet{Kind: packet.Session, Host: c.domain, From: c.address, Near: c.token, Far: c.far, Name: "close", Type: how}
+	c.mu.Unlock()
+	c.send(&p)
+	c.out.wait()
+}

@@ -1,0 +1,67 @@
+package c2s
+
+import (
+	"context"
+	"sync"
+
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/account"
+	"github.com/jabberii/server/plugins/sdk/xdb"
+	"github.com/jabberii/server/plugins/xmpp/jid"
+	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/sasl"
+	"github.com/jabberii/server/plugins/xmpp/session"
+	"github.com/jabberii/server/plugins/xmpp/stream"
+)
+
+// sessionFeatures are what a session offers (RFC 6120 section 7, XEP-0198).
+const sessionFeatures = "<bind xmlns='" + ns.Bind + "'/><sm xmlns='urn:xmpp:sm:3'/>"
+
+// hostTable keeps what streams to one host are offered.
+type hostTable struct {
+	mu    sync.Mutex
+	hosts map[string]*session.Host
+}
+
+func (s *Service) newAcceptor() *session.Acceptor {
+	return &session.Acceptor{NS: ns.Client, Open: func(_ context.Context, _ *session.Receiver, h stream.Header) (*session.Host, error) {
+		domain := h.To.Domain()
+		if domain == "" || !s.env.Serves(packet.Session, domain) {
+			return nil, &stream.Error{Condition: stream.HostUnknown}
+		}
+		return s.host(h.To.Server()), nil
+	}}
+}
+
+// maxHosts bounds the table: with more hosts than that it begins anew.
+const maxHosts = 10000
+
+func (s *Service) host(address jid.JID) *session.Host {
+	s.hosts.mu.Lock()
+	defer s.hosts.mu.Unlock()
+	h := s.hosts.hosts[address.Domain()]
+	if h == nil {
+		if s.hosts.hosts == nil || len(s.hosts.hosts) >= maxHosts {
+			s.hosts.hosts = map[string]*session.Host{}
+		}
+		required := s.args.STARTTLS == "required"
+		h = &session.Host{Address: address, Offers: []session.Offer{
+			session.OfferStartTLS(required),
+			session.OfferSASL(address, s.authenticator(address.Domain(), !required)),
+			session.Advertise([]byte(sessionFeatures)),
+		}}
+		s.hosts.hosts[address.Domain()] = h
+	}
+	return h
+}
+
+// authenticator asks xdb, namespace auth, for the SCRAM keys of accounts.
+func (s *Service) authenticator(domain string, plain bool) *sasl.Authenticator {
+	store := xdb.New(s.env, s.env.Section())
+	return &sasl.Authenticator{
+		Secret: s.decoys, PlainText: plain,
+		Keys: func(ctx context.Context, username string, hash sasl.Hash) (sasl.Keys, error) {
+			return account.Keys(ctx, store, username+"@"+domain, hash)
+		},
+	}
+}

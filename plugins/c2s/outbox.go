@@ -1,0 +1,131 @@
+package c2s
+
+import (
+	"sync"
+	"time"
+
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/stream"
+	"github.com/jabberii/server/plugins/xmpp/xml"
+)
+
+// writeTimeout is how long one write to a client may take.
+const writeTimeout = 30 * time.Second
+
+// An outbox is what is to be written to a client. One goroutine writes while
+// there is something: all that has come meanwhile goes out in one write.
+type outbox struct {
+	mu      sync.Mutex
+	buf     []byte
+	writing bool
+	ended   bool          // nothing more is taken; the connection is closed after what there is
+	idle    chan struct{} // closed when nothing is being written; nil if nobody waits
+}
+
+// write appends a packet to what is written to the client.
+func (c *conn) write(p *packet.Packet) {
+	c.put(false, func(dst []byte) []byte { return appendElement(dst, p) })
+}
+
+// end closes the stream, with an error unless condition is "".
+func (c *conn) end(condition stream.Condition) {
+	if condition == "" {
+		c.put(true, func(dst []byte) []byte { return append(dst, stream.Close...) })
+		return
+	}
+	c.endWith(&stream.Error{Condition: condition})
+}
+
+func (c *conn) endWith(e *stream.Error) {
+	c.put(true, func(dst []byte) []byte { return append(e.Append(dst), stream.Close...) })
+}
+
+// put appends to the outbox and sees that it is written.
+func (c *conn) put(last bool, add func([]byte) []byte) {
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended {
+		return
+	}
+	if len(o.buf) > int(c.s.args.Buffer) {
+		o.ended = true
+		o.buf = nil
+		c.s.env.Log().Warn("the client reads too slowly; its connection is closed", "client", c.remote())
+		c.current().Close()
+		return
+	}
+	o.buf = add(o.buf)
+	o.ended = last
+	if !o.writing {
+		o.writing = true
+		go c.flush()
+	}
+}
+
+// flush writes until nothing is left.
+func (c *conn) flush() {
+	o, nc := &c.out, c.current()
+	var spare []byte
+	for {
+		o.mu.Lock()
+		b := o.buf
+		o.buf = spare
+		if len(b) == 0 {
+			o.writing, o.buf = false, nil
+			if o.ended {
+				nc.Close()
+			}
+			if o.idle != nil {
+				close(o.idle)
+				o.idle = nil
+			}
+			o.mu.Unlock()
+			return
+		}
+		o.mu.Unlock()
+		nc.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if _, err := nc.Write(b); err != nil {
+			nc.Close() // the reader notices
+			o.mu.Lock()
+			o.ended, o.buf = true, nil
+			o.mu.Unlock()
+		}
+		spare = b[:0]
+	}
+}
+
+// wait returns when nothing is being written.
+func (o *outbox) wait() {
+	o.mu.Lock()
+	if !o.writing {
+		o.mu.Unlock()
+		return
+	}
+	if o.idle == nil {
+		o.idle = make(chan struct{})
+	}
+	idle := o.idle
+	o.mu.Unlock()
+	<-idle
+}
+
+// appendElement writes a packet as an element of a client's stream.
+func appendElement(dst []byte, p *packet.Packet) []byte {
+	dst = append(append(dst, '<'), p.Name...)
+	if p.NS != "" && p.NS != ns.Client {
+		dst = xml.AppendAttr(dst, "xmlns", p.NS)
+	}
+	for _, a := range [...]struct{ name, value string }{{"to", p.To}, {"from", p.From}, {"type", p.Type}, {"id", p.ID}, {"xml:lang", p.Lang}} {
+		if a.value != "" {
+			dst = xml.AppendAttr(dst, a.name, a.value)
+		}
+	}
+	dst = append(dst, p.Attrs...)
+	if len(p.Body) == 0 {
+		return append(dst, "/>"...)
+	}
+	dst = append(append(dst, '>'), p.Body...)
+	return append(append(append(dst, "</"...), p.Name...), '>')
+}

@@ -1,0 +1,127 @@
+// Package account keeps what the server knows of accounts in storage: the keys
+// with which they log in (RFC 5802), never their passwords.
+//
+// Namespace "auth" of an account has an item for each hash function of SCRAM,
+// "scram-sha-256" and so on, whose value is in the form of RFC 5803. An account
+// exists if it has one.
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jabberii/server/plugins/sdk/xdb"
+	"github.com/jabberii/server/plugins/xmpp/sasl"
+)
+
+// NS is the namespace of storage that the keys are in.
+const NS = "auth"
+
+// hashes are those for which keys are kept, the best first.
+var hashes = [...]sasl.Hash{sasl.SHA256, sasl.SHA1}
+
+// Errors of SetPassword and Remove, to be tested for with errors.Is.
+var (
+	ErrExists = errors.New("there is such an account already")
+	ErrNone   = errors.New("there is no such account")
+)
+
+// item is the key of the item with the keys of a hash function.
+func item(h sasl.Hash) string { return "scram-" + strings.ToLower(string(h)) }
+
+// Keys returns the keys that an account, a bare JID, has for a hash function,
+// with "" the best that it has. Without any the error is sasl.ErrNoAccount.
+func Keys(ctx context.Context, store *xdb.Store, jid string, hash sasl.Hash) (sasl.Keys, error) {
+	items, err := store.GetAll(ctx, jid, NS)
+	if err != nil {
+		return sasl.Keys{}, err
+	}
+	for _, h := range hashes {
+		if hash != "" && hash != h {
+			continue
+		}
+		for _, it := range items {
+			if it.Key == item(h) {
+				var k sasl.Keys
+				return k, k.UnmarshalText(it.Value)
+			}
+		}
+	}
+	return sasl.Keys{}, sasl.ErrNoAccount
+}
+
+// Exists reports whether there is an account.
+func Exists(ctx context.Context, store *xdb.Store, jid string) (bool, error) {
+	_, err := Keys(ctx, store, jid, "")
+	if errors.Is(err, sasl.ErrNoAccount) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Add makes an account.
+func Add(ctx context.Context, store *xdb.Store, jid, password string) error {
+	found, err := Exists(ctx, store, jid)
+	if err == nil && found {
+		err = fmt.Errorf("%s: %w", jid, ErrExists)
+	}
+	if err != nil {
+		return err
+	}
+	return put(ctx, store, jid, password)
+}
+
+// SetPassword changes the password of an account.
+func SetPassword(ctx context.Context, store *xdb.Store, jid, password string) error {
+	if err := mustExist(ctx, store, jid); err != nil {
+		return err
+	}
+	return put(ctx, store, jid, password)
+}
+
+func mustExist(ctx context.Context, store *xdb.Store, jid string) error {
+	found, err := Exists(ctx, store, jid)
+	if err == nil && !found {
+		err = fmt.Errorf("%s: %w", jid, ErrNone)
+	}
+	return err
+}
+
+func put(ctx context.Context, store *xdb.Store, jid, password string) error {
+	if password == "" {
+		return errors.New("the password is empty")
+	}
+	var changes []xdb.Change
+	for _, h := range hashes {
+		keys, err := sasl.NewKeys(h, password, sasl.NewSalt(), sasl.MinIterations)
+		if err != nil {
+			return err
+		}
+		text, err := keys.MarshalText()
+		if err != nil {
+			return err
+		}
+		changes = append(changes, xdb.Change{Op: xdb.Put, NS: NS, Key: item(h), Value: text})
+	}
+	return store.Batch(ctx, jid, changes)
+}
+
+// Remove takes away an account and all that is stored for it. The keys go
+// first, so that nobody logs in meanwhile.
+func Remove(ctx context.Context, store *xdb.Store, jid string) error {
+	if err := mustExist(ctx, store, jid); err != nil {
+		return err
+	}
+	namespaces, err := store.Namespaces(ctx, jid)
+	if err != nil {
+		return err
+	}
+	for _, ns := range append([]string{NS}, namespaces...) {
+		if err := store.Drop(ctx, jid, ns, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/account"
+	"github.com/jabberii/server/plugins/sdk/xdb"
+	"github.com/jabberii/server/plugins/xmpp/sasl"
+	"github.com/jabberii/server/xdb/memory"
+)
+
+// A tree has one store and nothing else.
+type tree struct {
+	store  packet.Handler
+	answer *packet.Packet
+}
+
+func (t *tree) Answer(_ context.Context, _, answer *packet.Packet) error {
+	a := *answer
+	t.answer = &a
+	return nil
+}
+
+func (t *tree) Ask(ctx context.Context, q *packet.Packet) (*packet.Packet, error) {
+	p := *q
+	p.Kind = packet.XDB
+	if v, err := t.store.Handle(ctx, &p); err != nil || v != packet.Claim {
+		return nil, errors.Join(err, errors.New("not claimed"))
+	}
+	return t.answer, nil
+}
+
+func store(t *testing.T) *xdb.Store {
+	tr := &tree{}
+	tr.store = xdb.Serve(tr, memory.Open(1<<20), "memory")
+	return xdb.New(tr, "test")
+}
+
+func TestAccount(t *testing.T) {
+	ctx, s := context.Background(), store(t)
+	const ann = "ann@example.org"
+	if err := account.SetPassword(ctx, s, ann, "x"); !errors.Is(err, account.ErrNone) {
+		t.Errorf("password of nobody: %v", err)
+	}
+	if err := account.Add(ctx, s, ann, ""); err == nil {
+		t.Error("an empty password was taken")
+	}
+	if err := account.Add(ctx, s, ann, "secret"); err != nil {
+		t.Fatal(err)
+	}
+	if err := account.Add(ctx, s, ann, "other"); !errors.Is(err, account.ErrExists) {
+		t.Errorf("a second account of the name: %v", err)
+	}
+	for _, h := range []sasl.Hash{"", sasl.SHA1, sasl.SHA256} {
+		k, err := account.Keys(ctx, s, ann, h)
+		if err != nil || !k.Verify("secret") || k.Verify("other") || h != "" && k.Hash != h {
+			t.Errorf("keys for %q: %v, %v", h, k.Hash, err)
+		}
+	}
+	if err := account.SetPassword(ctx, s, ann, "new"); err != nil {
+		t.Fatal(err)
+	}
+	if k, err := account.Keys(ctx, s, ann, ""); err != nil || !k.Verify("new") {
+		t.Errorf("the new password does not count: %v", err)
+	}
+	if _, err := s.Put(ctx, ann, "roster", "bob@example.org", []byte("<item/>")); err != nil {
+		t.Fatal(err)
+	}
+	if err := account.Remove(ctx, s, ann); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := account.Keys(ctx, s, ann, ""); !errors.Is(err, sasl.ErrNoAccount) {
+		t.Errorf("keys are left: %v", err)
+	}
+	if list, err := s.Namespaces(ctx, ann); err != nil || len(list) != 0 {
+		t.Errorf("left are %v, %v", list, err)
+	}
+	if err := account.Remove(ctx, s, ann); !errors.Is(err, account.ErrNone) {
+		t.Errorf("removed twice: %v", err)
+	}
+}
