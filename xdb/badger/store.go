@@ -42,8 +42,11 @@ type Store struct {
 // transaction can have 15 % of it.
 const memtable = 16 << 20
 
-// Values from this size on are written once, beside the tables.
-const large = 4 << 10
+// Values from this size on are written beside the tables, into the value log.
+// That is as much as the database allows, since what is gone from the value
+// log is found out only when the tables are compacted that pointed to it: with
+// small pointers and large values, very late.
+const large = 1 << 20
 
 // Open opens the database in a folder, which it makes if need be.
 func Open(dir string, o Options) (*Store, error) {
