@@ -3,7 +3,9 @@ package xml
 import "bytes"
 
 // Limits bound what an element may cost. A field that is zero means the default.
-// One listener has one set of them for all of its connections.
+// One listener has one set of them for all of its connections. Besides, a
+// namespace has at most 512 bytes, and an element declares at most 128 prefixes
+// at once.
 type Limits struct {
 	Bytes int // of a top-level element, from '<' to '>', and of its body; default 256 KiB
 	Depth int // of elements in one another, the top-level one included; default 128
