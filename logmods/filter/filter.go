@@ -27,9 +27,15 @@ type args struct {
 }
 
 // Module is filter {}.
-var Module = module.Define("filter",
-	"Chooses which entries a section gets. An entry has to meet all conditions that are given; for one that does not, the chain ends.",
-	module.On(packet.Log), New)
+var Module = define()
+
+func define() module.Module {
+	m := module.Define("filter",
+		"Chooses which entries a section gets. An entry has to meet all conditions that are given; for one that does not, the chain ends.",
+		module.On(packet.Log), New)
+	m.Claims = module.ClaimsNone
+	return m
+}
 
 // noteAfter is how long entries are dropped before an entry says how many.
 const noteAfter = time.Second

@@ -18,9 +18,15 @@ type args struct {
 }
 
 // Module is format {}.
-var Module = module.Define("format",
-	"Makes each entry the line that the end of the chain writes.",
-	module.On(packet.Log), New)
+var Module = define()
+
+func define() module.Module {
+	m := module.Define("format",
+		"Makes each entry the line that the end of the chain writes.",
+		module.On(packet.Log), New)
+	m.Claims = module.ClaimsNone
+	return m
+}
 
 // timeLayout returns a choice of the argument time as the package time has it.
 func timeLayout(choice string) string {

@@ -1,0 +1,12 @@
+package stdout_test
+
+import (
+	"testing"
+
+	"github.com/jabberii/server/jabberd/config/configtest"
+	"github.com/jabberii/server/logmods/filter"
+	"github.com/jabberii/server/logmods/format"
+	"github.com/jabberii/server/logmods/stdout"
+)
+
+func TestReadme(t *testing.T) { configtest.Readme(t, stdout.Module, filter.Module, format.Module) }
