@@ -140,6 +140,7 @@ func (m *management) sent(dst []byte, stanzas []stanza.Stanza) []byte {
 func (m *management) acknowledged(h uint32) error {
 	n := h - m.acked
 	if uint64(n) > uint64(len(m.pending)) {
+		m.forget() // nobody knows any more what has arrived
 		return &stream.Error{
 			Condition: stream.UndefinedCondition,
 			Text:      fmt.Sprintf("acknowledged %d stanzas of %d", h, m.acked+uint32(len(m.pending))),
