@@ -111,26 +111,27 @@ func serve(modules []module.Module) error {
 	}
 	fmt.Printf("1|%d|unix|%s|grpc|\n", Protocol, path)
 	os.Stdout = os.Stderr // what is printed from now on is for the log
-	end := make(chan os.Signal, 1)
-	signal.Notify(end, syscall.SIGTERM)
-	run(newService(modules, toStderr, false), listener, end)
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer cancel()
+	run(ctx, newService(modules, toStderr, false), listener)
 	return nil
 }
 
-// run serves until the core has stopped it, nobody has come for it, or a signal.
-func run(s *service, listener net.Listener, end <-chan os.Signal) {
+// run serves until the core has stopped it, nobody has come for it, or ctx is
+// done.
+func run(ctx context.Context, s *service, listener net.Listener) {
 	server := grpc.NewServer(serverOptions()...)
 	plugin.RegisterPluginServer(server, s)
 	go func() { _ = server.Serve(listener) }()
 	limit := orphanStop
 	select {
-	case <-end:
+	case <-ctx.Done():
 		limit = drainTime
 	case <-s.stopped:
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	soon, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	s.close(ctx)
+	s.close(soon)
 	// Calls under way, such as the link, end in order.
 	hard := time.AfterFunc(orphanStop, server.Stop)
 	defer hard.Stop()
@@ -150,10 +151,17 @@ func serveDebug(name string, modules []module.Module) error {
 		return err
 	}
 	fmt.Printf("plugin %s { attach = %s }\n", strconv.Quote(strings.TrimSuffix(name, filepath.Ext(name))), strconv.Quote("unix:"+path))
-	end := make(chan os.Signal, 1)
-	signal.Notify(end, syscall.SIGTERM, os.Interrupt)
-	run(newService(modules, toStderr, true), listener, end)
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer cancel()
+	ServeAttached(ctx, listener, modules, toStderr)
 	return nil
+}
+
+// ServeAttached serves modules to one core after another, each of which
+// attaches to the listener, until ctx is done. fallback takes the log entries
+// for which there is no core.
+func ServeAttached(ctx context.Context, listener net.Listener, modules []module.Module, fallback func(*packet.Packet)) {
+	run(ctx, newService(modules, fallback, true), listener)
 }
 
 // toStderr writes a log entry that no core takes.
