@@ -2,152 +2,30 @@ package xml
 
 import "github.com/jabberii/server/plugins/xmpp/ns"
 
-// intern makes a string of b, without allocating if it is one of those that
-// nearly all streams consist of.
-func intern(b []byte) string {
-	switch string(b) {
-	case "":
-		return ""
-	case "message":
-		return "message"
-	case "presence":
-		return "presence"
-	case "iq":
-		return "iq"
-	case "chat":
-		return "chat"
-	case "groupchat":
-		return "groupchat"
-	case "headline":
-		return "headline"
-	case "normal":
-		return "normal"
-	case "error":
-		return "error"
-	case "get":
-		return "get"
-	case "set":
-		return "set"
-	case "result":
-		return "result"
-	case "available":
-		return "available"
-	case "unavailable":
-		return "unavailable"
-	case "subscribe":
-		return "subscribe"
-	case "subscribed":
-		return "subscribed"
-	case "unsubscribe":
-		return "unsubscribe"
-	case "unsubscribed":
-		return "unsubscribed"
-	case "probe":
-		return "probe"
-	case "r":
-		return "r"
-	case "a":
-		return "a"
-	case "active":
-		return "active"
-	case "inactive":
-		return "inactive"
-	case "stream":
-		return "stream"
-	case "features":
-		return "features"
-	case "auth":
-		return "auth"
-	case "challenge":
-		return "challenge"
-	case "response":
-		return "response"
-	case "success":
-		return "success"
-	case "enable":
-		return "enable"
-	case "enabled":
-		return "enabled"
-	case "resume":
-		return "resume"
-	case "resumed":
-		return "resumed"
-	case "en":
-		return "en"
-	case "de":
-		return "de"
+// known are the names, types, languages and namespaces that nearly all streams
+// consist of. It never changes.
+var known = func(all ...string) map[string]string {
+	table := make(map[string]string, len(all))
+	for _, s := range all {
+		table[s] = s
 	}
-	return internNS(b)
-}
+	return table
+}(
+	"message", "presence", "iq", "r", "a", "active", "inactive", "stream", "features", "auth",
+	"challenge", "response", "success", "enable", "enabled", "resume", "resumed",
+	"chat", "groupchat", "headline", "normal", "error", "get", "set", "result", "unavailable",
+	"subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe", "en", "de",
+	ns.XML, ns.Client, ns.Server, ns.Stream, ns.StreamErrors, ns.StanzaErrors, ns.StartTLS, ns.SASL,
+	ns.SASL2, ns.Bind, ns.Bind2, ns.Framing, ns.Roster, ns.Delay, ns.Ping, ns.DiscoInfo, ns.DiscoItems,
+	ns.Caps, ns.DataForm, ns.ResultSet, ns.StreamManagement, ns.Carbons, ns.ClientState, ns.Forward,
+	ns.StanzaID, ns.Hints, ns.ChatStates, ns.Receipts, ns.ChatMarkers, ns.VCard, ns.VCardUpdate,
+	ns.Dialback, ns.ComponentAccept, ns.ComponentConnect,
+)
 
-func internNS(b []byte) string {
-	switch string(b) {
-	case ns.Client:
-		return ns.Client
-	case ns.Server:
-		return ns.Server
-	case ns.Stream:
-		return ns.Stream
-	case ns.StreamErrors:
-		return ns.StreamErrors
-	case ns.StanzaErrors:
-		return ns.StanzaErrors
-	case ns.StartTLS:
-		return ns.StartTLS
-	case ns.SASL:
-		return ns.SASL
-	case ns.SASL2:
-		return ns.SASL2
-	case ns.Bind:
-		return ns.Bind
-	case ns.Framing:
-		return ns.Framing
-	case ns.Roster:
-		return ns.Roster
-	case ns.Delay:
-		return ns.Delay
-	case ns.Ping:
-		return ns.Ping
-	case ns.DiscoInfo:
-		return ns.DiscoInfo
-	case ns.DiscoItems:
-		return ns.DiscoItems
-	case ns.Caps:
-		return ns.Caps
-	case ns.DataForm:
-		return ns.DataForm
-	case ns.ResultSet:
-		return ns.ResultSet
-	case ns.StreamManagement:
-		return ns.StreamManagement
-	case ns.Carbons:
-		return ns.Carbons
-	case ns.ClientState:
-		return ns.ClientState
-	case ns.Forward:
-		return ns.Forward
-	case ns.StanzaID:
-		return ns.StanzaID
-	case ns.Hints:
-		return ns.Hints
-	case ns.ChatStates:
-		return ns.ChatStates
-	case ns.Receipts:
-		return ns.Receipts
-	case ns.ChatMarkers:
-		return ns.ChatMarkers
-	case ns.VCard:
-		return ns.VCard
-	case ns.VCardUpdate:
-		return ns.VCardUpdate
-	case ns.Dialback:
-		return ns.Dialback
-	case ns.ComponentAccept:
-		return ns.ComponentAccept
-	case ns.ComponentConnect:
-		return ns.ComponentConnect
-	case ns.XML:
-		return ns.XML
+// intern makes a string of b, without allocating if it is a known one.
+func intern(b []byte) string {
+	if s, ok := known[string(b)]; ok {
+		return s
 	}
 	return string(b)
 }

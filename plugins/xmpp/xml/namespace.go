@@ -112,7 +112,7 @@ func (s *Scanner) namespace(b, prefix []byte) (uri string, known bool) {
 	}
 	for i := len(s.bindings) - 1; i >= 0; i-- {
 		if at := &s.bindings[i]; bytes.Equal(at.prefix.in(b), prefix) {
-			return internNS(s.text(b, at.value, at.plain)), true
+			return intern(s.text(b, at.value, at.plain)), true
 		}
 	}
 	for i := range s.outer {

@@ -103,7 +103,7 @@ func (s *Scanner) header(b []byte) (int, error) {
 	s.root = string(s.top.name.whole().in(b))
 	s.lang = s.token.Lang
 	for _, at := range s.bindings {
-		uri := internNS(s.text(b, at.value, at.plain))
+		uri := intern(s.text(b, at.value, at.plain))
 		prefix := string(at.prefix.in(b))
 		s.outer = append(s.outer, outer{prefix, uri})
 		if prefix != "" {
