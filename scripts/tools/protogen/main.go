@@ -11,6 +11,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -44,7 +45,7 @@ func main() {
 // generate hands every file that the plugins make to keep.
 func generate(names []string, keep func(name, content string) error) error {
 	if len(names) == 0 {
-		return fmt.Errorf("which files? usage: protogen [-check] FILE.proto...")
+		return errors.New("no files named, as in protogen [-check] FILE.proto")
 	}
 	compiler := protocompile.Compiler{
 		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{}),
