@@ -201,6 +201,39 @@ func TestAnOrphanEndsAfterItsTime(t *testing.T) {
 	}
 }
 
+func TestANewCoreRightAfterTheOld(t *testing.T) {
+	b := newBench(t)
+	for range 3 {
+		core := b.core(0, xdb()) // orphans of the one before are still ending
+		if answer, err := b.client().Ask(t.Context(), ask("get")); err != nil || answer.Name != "hello" {
+			t.Fatalf("answer %+v, %v", answer, err)
+		}
+		kill(t, core.Process.Pid)
+		_ = core.Wait()
+	}
+}
+
+func TestStopWhileAProcessIsAway(t *testing.T) {
+	b := newBench(t)
+	s := b.start(b.plan(xdb()))
+	kill(t, pid(t, s.Status(), "teller"))
+	b.logged("process died")
+	b.stop(s)
+	for _, p := range s.Status().Processes {
+		gone(t, p.PID)
+	}
+}
+
+func TestAProcessThatDiesOfItsStart(t *testing.T) {
+	b := newBench(t)
+	section := xdb()
+	section.Chain[2] = link("tell", "teller", tellArgs{Word: "dies at the start"})
+	_, err := server.Start(t.Context(), b.plan(section))
+	if err == nil || !strings.Contains(err.Error(), "process teller: exit status 2: panic: born to die") {
+		t.Errorf("started with %v", err)
+	}
+}
+
 func TestAnOrphanOfAnotherPlanIsEnded(t *testing.T) {
 	b := newBench(t)
 	core := b.core(time.Minute, xdb())

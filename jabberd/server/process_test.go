@@ -187,6 +187,14 @@ type tellArgs struct {
 
 func newTell(env module.Env, a tellArgs) (packet.Handler, error) { return tell{env, a}, nil }
 
+func (t tell) Start(context.Context) error {
+	if t.Word == "dies at the start" {
+		go panic("born to die")
+		select {}
+	}
+	return nil
+}
+
 func (t tell) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
 	switch p.Name {
 	case "panic":

@@ -25,7 +25,7 @@ type described struct {
 
 // Linked returns modules that are linked into this program. A server made from
 // them has one process.
-func Linked(modules []module.Module) *Programs { return &Programs{linked: modules} }
+func Linked(modules []module.Module) *Programs { return &Programs{linked: append([]module.Module{}, modules...)} }
 
 // Describe asks programs for what they have, all at once, without starting
 // anything. It returns those that could be asked, and what was wrong with each

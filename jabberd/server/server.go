@@ -63,10 +63,39 @@ func Start(ctx context.Context, plan Plan) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	if err := s.start(ctx, places); err != nil {
+		err = s.lastWords(err)
 		s.abandon()
 		return nil, err
 	}
 	return s, nil
+}
+
+// lastWords adds to an error what processes said that have died meanwhile,
+// which is most likely its cause.
+func (s *Server) lastWords(err error) error {
+	if errors.As(err, new(LinkErrors)) {
+		return err
+	}
+	// A connection ends a little before its process.
+	ctx, found := context.WithTimeout(context.Background(), time.Second)
+	defer found()
+	var mu sync.Mutex
+	_ = s.all(func(p *process) error {
+		if p.now == nil {
+			return nil
+		}
+		select {
+		case <-p.now.Exited():
+			how, words := p.now.Kill()
+			mu.Lock()
+			defer mu.Unlock()
+			err = fmt.Errorf("%w\nprocess %s: %s: %s", err, p.name, how, words)
+			found()
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	return err
 }
 
 func newServer(plan Plan) (*Server, []*place, error) {

@@ -78,6 +78,12 @@ func (s *service) end() {
 func (s *service) Describe(_ context.Context, r *plugin.DescribeRequest) (*plugin.DescribeReply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if done(s.stopped) {
+		return nil, errEnding
+	}
+	if s.link == nil {
+		s.alone.Reset(unlinked) // whoever asks will link, and finds it here
+	}
 	s.core = r.Id
 	d := describe(s.modules)
 	d.Id, d.Plan = s.id, s.plan
@@ -85,6 +91,17 @@ func (s *service) Describe(_ context.Context, r *plugin.DescribeRequest) (*plugi
 		d.Made = sendMade(s.made)
 	}
 	return d, nil
+}
+
+var errEnding = status.Error(codes.Unavailable, "the process is ending")
+
+func done(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 func describe(modules []module.Module) *plugin.DescribeReply {
@@ -192,6 +209,9 @@ func (s *service) take(link *Link, ran chan<- error) error {
 	s.mu.Lock()
 	engine, core, old, oldEnded := s.engine, s.core, s.link, s.ended
 	s.mu.Unlock()
+	if done(s.stopped) {
+		return errEnding
+	}
 	if engine == nil {
 		return status.Error(codes.FailedPrecondition, "nothing was made yet")
 	}
