@@ -23,6 +23,7 @@ package module
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jabberii/server/jabberd/packet"
 )
@@ -74,6 +75,18 @@ const (
 	ClaimsAll  Claims = "all"  // each, or it is an error: links behind it are never asked
 	ClaimsNone Claims = "none" // it looks, changes, passes or skips
 )
+
+// Find returns the module of a name for sections of kinds, nil if there is none.
+// One name may be a module for logs and another for storage.
+func Find(modules []Module, name string, kinds []packet.Kind) *Module {
+	for i := range modules {
+		m := &modules[i]
+		if m.Name == name && !slices.ContainsFunc(kinds, func(k packet.Kind) bool { return !slices.Contains(m.Kinds, k) }) {
+			return m
+		}
+	}
+	return nil
+}
 
 // Pick returns the module that makes the handler of a block with a label: m
 // itself, or that of its services which the label names.

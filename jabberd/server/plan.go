@@ -75,7 +75,7 @@ func (p *Plan) arrange() ([]*place, []module.Section, error) {
 		s, forked := &sections[i], ""
 		for j := range s.Chain {
 			l := &s.Chain[j]
-			program, ok := p.Programs.of(l.Module)
+			program, ok := p.Programs.of(l.Module, s.Kinds)
 			if !ok {
 				wrong = append(wrong, tree.LinkError{LinkRef: tree.LinkRef{Section: i, Link: j}, Text: fmt.Sprintf("there is no module %q", l.Module)})
 				continue

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/wire"
 )
 
@@ -25,7 +26,9 @@ type described struct {
 
 // Linked returns modules that are linked into this program. A server made from
 // them has one process.
-func Linked(modules []module.Module) *Programs { return &Programs{linked: append([]module.Module{}, modules...)} }
+func Linked(modules []module.Module) *Programs {
+	return &Programs{linked: append([]module.Module{}, modules...)}
+}
 
 // Describe asks programs for what they have, all at once, without starting
 // anything. It returns those that could be asked, and what was wrong with each
@@ -41,17 +44,20 @@ func Describe(ctx context.Context, programs []wire.Program) (*Programs, []error)
 	}
 	asking.Wait()
 	ps := &Programs{}
-	owner := map[string]string{}
+	owner := map[string]string{} // "NAME KIND" to the program
 	for i, d := range list {
 		if errs[i] != nil {
 			continue
 		}
 		ps.list = append(ps.list, d)
 		for _, m := range d.modules {
-			if other, taken := owner[m.Name]; taken {
-				errs = append(errs, fmt.Errorf("%s and %s both have a module %s", other, d.Name, m.Name))
+			for _, k := range m.Kinds {
+				at := m.Name + " " + k.String()
+				if other, taken := owner[at]; taken {
+					errs = append(errs, fmt.Errorf("%s and %s both have a module %s for %s sections", other, d.Name, m.Name, k))
+				}
+				owner[at] = d.Name
 			}
-			owner[m.Name] = d.Name
 		}
 	}
 	return ps, slices.DeleteFunc(errs, func(err error) bool { return err == nil })
@@ -69,14 +75,14 @@ func (ps *Programs) Modules() []module.Module {
 // Service describes the service that a label picks from a module and that is
 // in a file: load "./mine.so".
 func (ps *Programs) Service(ctx context.Context, name, label string) (module.Module, error) {
-	if i := named(ps.linked, name); i >= 0 {
-		m, err := ps.linked[i].Pick(label)
+	if m := module.Find(ps.linked, name, nil); m != nil {
+		m, err := m.Pick(label)
 		if err != nil {
 			return module.Module{}, err
 		}
 		return *m, nil
 	}
-	p, ok := ps.of(name)
+	p, ok := ps.of(name, nil)
 	if !ok {
 		return module.Module{}, fmt.Errorf("there is no module %s", name)
 	}
@@ -86,16 +92,12 @@ func (ps *Programs) Service(ctx context.Context, name, label string) (module.Mod
 	return p.DescribeService(ctx, name, label)
 }
 
-// of returns the program that has a module.
-func (ps *Programs) of(name string) (wire.Program, bool) {
+// of returns the program that has a module for sections of kinds.
+func (ps *Programs) of(name string, kinds []packet.Kind) (wire.Program, bool) {
 	for _, d := range ps.list {
-		if named(d.modules, name) >= 0 {
+		if module.Find(d.modules, name, kinds) != nil {
 			return d.Program, true
 		}
 	}
 	return wire.Program{}, false
-}
-
-func named(modules []module.Module, name string) int {
-	return slices.IndexFunc(modules, func(m module.Module) bool { return m.Name == name })
 }

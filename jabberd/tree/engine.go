@@ -44,7 +44,6 @@ type Config struct {
 // in this order.
 type Engine struct {
 	config   Config
-	modules  map[string]*module.Module
 	sections []*section
 	kinds    [packet.NumKinds]hosts
 	keys     *keys
@@ -75,12 +74,9 @@ type Engine struct {
 // New returns an engine without sections.
 func New(c Config) *Engine {
 	e := &Engine{
-		config: c, modules: map[string]*module.Module{}, keys: newKeys(), clock: newClock(),
+		config: c, keys: newKeys(), clock: newClock(),
 		remotes: map[string]*Remote{}, attached: map[string]bool{},
 		ready: make(chan struct{}), stop: make(chan struct{}), cancel: func() {},
-	}
-	for i := range c.Modules {
-		e.modules[c.Modules[i].Name] = &c.Modules[i]
 	}
 	e.workers = &workers{e: e, limit: max(2, runtime.GOMAXPROCS(0))}
 	e.log.e = e

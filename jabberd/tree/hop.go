@@ -249,7 +249,7 @@ func (e *Engine) outside(f func(*worker)) {
 	w := e.worker()
 	defer e.release(w)
 	f(w)
-	if e.config.Core && len(e.modules) == 0 {
+	if e.config.Core && len(e.config.Modules) == 0 {
 		w.run()
 		return
 	}

@@ -78,9 +78,9 @@ func linkError(section, link int, err error) LinkError {
 }
 
 func (e *Engine) makeLink(s *section, j int, l *link) (err error) {
-	m := e.modules[l.Module]
+	m := module.Find(e.config.Modules, l.Module, s.kinds)
 	if m == nil {
-		return fmt.Errorf("there is no module %q in this process", l.Module)
+		return fmt.Errorf("there is no module %q for this kind of section in this process", l.Module)
 	}
 	m, err = m.Pick(l.Label)
 	if err != nil {
