@@ -42,10 +42,6 @@ type ComponentLogin struct {
 	Addr   string // host:port
 	Host   string // the host it serves
 	Secret string
-
-	// ClientNamespace sends stanzas in jabber:client, as some components do,
-	// rather than in jabber:component:accept.
-	ClientNamespace bool
 }
 
 // A Client is a program with slixmpp that plays one client or component. Its
@@ -150,7 +146,6 @@ func TryComponent(t testing.TB, login ComponentLogin) (*Client, error) {
 	c := startSlixmpp(t, login.Host)
 	return c, c.login("component", map[string]any{
 		"addr": login.Addr, "host": login.Host, "secret": login.Secret,
-		"client_namespace": login.ClientNamespace,
 	})
 }
 

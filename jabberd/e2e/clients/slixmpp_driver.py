@@ -60,9 +60,8 @@ class Driver:
             force_starttls=tls == "starttls", disable_starttls=tls == "none")
         return await self.begin(client)
 
-    async def do_component(self, addr, host, secret, client_namespace=False):
-        component = slixmpp.ComponentXMPP(
-            host, secret, *split(addr), use_jc_ns=client_namespace)
+    async def do_component(self, addr, host, secret):
+        component = slixmpp.ComponentXMPP(host, secret, *split(addr))
         self.dial = component.connect
         return await self.begin(component)
 
