@@ -175,3 +175,37 @@ func TestNoCycleOfWaitingCloses(t *testing.T) {
 	}
 	<-got.done
 }
+
+// TestOnCrash has links that say what becomes of packets while their process is
+// gone.
+func TestOnCrash(t *testing.T) {
+	for policy, want := range map[module.OnCrash]packet.Result{module.CrashBounce: packet.Refused, module.CrashPass: packet.Claimed} {
+		t.Run(string(policy), func(t *testing.T) {
+			begun, hold := make(chan struct{}), make(chan struct{})
+			r := newRig(t, map[string]handle{
+				"slow": func(context.Context, module.Env, *packet.Packet) (packet.Verdict, error) {
+					begun <- struct{}{}
+					<-hold
+					return packet.Claim, nil
+				},
+				"next": claim,
+			})
+			r.section(normal("a"), []string{"x"}, "p/slow", "next")
+			r.plan[0].Chain[1].OnCrash = policy
+			r.start()
+			done := make(chan packet.Result, 2)
+			s := r.env("next").Source(module.SourceConfig{Settled: func(o []packet.Outcome) { done <- o[0].Result }})
+			s.Deliver(context.Background(), message("u@home", "x", "1"), 0)
+			<-begun
+			r.core.Remote("p").Down()
+			if got := <-done; got != want {
+				t.Errorf("the packet that was with it is %v", got)
+			}
+			s.Deliver(context.Background(), message("u@home", "x", "2"), 0)
+			if got := <-done; got != want {
+				t.Errorf("the one behind it is %v", got)
+			}
+			close(hold)
+		})
+	}
+}

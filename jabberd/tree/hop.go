@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
 )
 
@@ -56,15 +57,30 @@ func (e *Engine) DeadPackets() []Dead {
 
 // hop hands a walk over to the process of its step.
 func (r *Remote) hop(w *worker, k *walk) {
+	st := &k.s.steps[k.step]
 	r.mu.Lock()
 	refuse := r.gone
-	if refuse == nil && r.peer == nil && r.walks.count >= k.s.queue {
+	away := r.peer == nil && r.id != 0
+	switch {
+	case refuse != nil:
+	case away && st.onCrash == module.CrashBounce:
+		refuse = packet.Refuse("service-unavailable", "the service is away")
+	case r.peer == nil && r.walks.count >= k.s.queue:
 		refuse = packet.Refuse("resource-constraint", "the service is away and too much waits for it")
+	}
+	if (refuse != nil || away) && st.onCrash == module.CrashPass {
+		r.mu.Unlock()
+		k.step++
+		r.e.walk(w, k)
+		return
 	}
 	if refuse != nil {
 		r.mu.Unlock()
 		r.e.end(w, k, packet.Pass, refuse)
 		return
+	}
+	if st.timeout > 0 {
+		k.expires = r.e.clock.after(st.timeout)
 	}
 	r.nextWalk++
 	k.id, k.sent = r.nextWalk, false
@@ -139,9 +155,17 @@ func (r *Remote) Down() {
 	r.mu.Lock()
 	r.peer = nil
 	culprit := r.culprit()
+	others := r.takeAll(func(k *walk) bool { return k.s.steps[k.step].onCrash != module.CrashWait })
 	r.mu.Unlock()
 	if culprit != nil {
 		r.bury(culprit)
+	}
+	if len(others) > 0 {
+		r.e.outside(func(w *worker) {
+			for _, k := range others {
+				r.hop(w, k) // which does what the link says
+			}
+		})
 	}
 }
 

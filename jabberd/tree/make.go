@@ -190,7 +190,11 @@ func start(ctx context.Context, s *section, l *link) error {
 	if !ok {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	timeout := s.timeout
+	if l.Timeout > 0 {
+		timeout = l.Timeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := h.Start(ctx); err != nil {
 		return err

@@ -47,6 +47,8 @@ type step struct {
 	handler packet.Handler
 	remote  *Remote
 	watches bool
+	onCrash module.OnCrash // while the remote is gone
+	timeout time.Duration  // of the links that have one, the longest; 0 is the section's
 }
 
 func newSection(index int, m *module.Section) *section {
@@ -79,11 +81,13 @@ func (s *section) compile(e *Engine) {
 		default:
 			s.local = false
 			r := e.Remote(l.Process)
-			if n := len(s.steps); n > 0 && s.steps[n-1].remote == r {
-				s.steps[n-1].watches = s.steps[n-1].watches || l.watches
+			if n := len(s.steps); n > 0 && s.steps[n-1].remote == r && s.links[s.steps[n-1].link].OnCrash == l.OnCrash {
+				last := &s.steps[n-1]
+				last.watches = last.watches || l.watches
+				last.timeout = max(last.timeout, l.Timeout)
 				continue
 			}
-			s.steps = append(s.steps, step{link: i, remote: r, watches: l.watches})
+			s.steps = append(s.steps, step{link: i, remote: r, watches: l.watches, onCrash: l.OnCrash, timeout: l.Timeout})
 		}
 	}
 	s.alone = newBranch("", []*section{s})
