@@ -114,7 +114,9 @@ func TestLoginAndStanzas(t *testing.T) {
 		withAccount(t, h)
 		for name, dial := range map[string]func() (net.Conn, error){
 			"STARTTLS": func() (net.Conn, error) { return net.Dial("tcp", clear) },
-			"direct":   func() (net.Conn, error) { return tls.Dial("tcp", direct, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"xmpp-client"}}) },
+			"direct": func() (net.Conn, error) {
+				return tls.Dial("tcp", direct, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"xmpp-client"}})
+			},
 		} {
 			for _, mechanism := range []string{sasl.ScramSHA256Plus, sasl.ScramSHA256, sasl.ScramSHA1, sasl.Plain} {
 				t.Run(name+" "+mechanism, func(t *testing.T) {
