@@ -12,9 +12,15 @@ import (
 
 // A stream is a Line over a gRPC stream, of the client or of the server.
 type stream struct {
-	grpc.Stream
+	messages
 	shut func() error
 	cut  func()
+}
+
+// messages is what both ends of a gRPC stream can do.
+type messages interface {
+	SendMsg(m any) error
+	RecvMsg(m any) error
 }
 
 // outgoing and incoming are a plugin.Frame to gRPC, as bytes.
@@ -88,7 +94,7 @@ func serverOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.StaticStreamWindowSize(windowSize), grpc.StaticConnWindowSize(windowSize),
-		grpc.ReadBufferSize(bufferSize), grpc.WriteBufferSize(bufferSize), grpc.SharedWriteBuffer(true),
+		grpc.ReadBufferSize(bufferSize), grpc.WriteBufferSize(bufferSize),
 		grpc.MaxRecvMsgSize(messageSize), grpc.MaxSendMsgSize(messageSize),
 	}
 }
@@ -97,7 +103,7 @@ func dialOptions(dial func(context.Context, string) (net.Conn, error)) []grpc.Di
 	return []grpc.DialOption{
 		grpc.WithContextDialer(dial),
 		grpc.WithStaticStreamWindowSize(windowSize), grpc.WithStaticConnWindowSize(windowSize),
-		grpc.WithReadBufferSize(bufferSize), grpc.WithWriteBufferSize(bufferSize), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(bufferSize), grpc.WithWriteBufferSize(bufferSize),
 		grpc.WithDefaultCallOptions(
 			grpc.ForceCodecV2(newCodec()), grpc.MaxCallRecvMsgSize(messageSize), grpc.MaxCallSendMsgSize(messageSize)),
 		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0),

@@ -116,7 +116,7 @@ func TestReply(t *testing.T) {
 			t.Errorf("version %q: %+v, want %+v", theirs, got, want)
 		}
 	}
-	if stream.NewID() == stream.NewID() {
+	if one, two := stream.NewID(), stream.NewID(); one == two {
 		t.Error("an id twice")
 	}
 }

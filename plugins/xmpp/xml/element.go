@@ -203,7 +203,7 @@ func (e *Element) LookupAttr(name string) (value string, ok bool) {
 }
 
 func unescapeValue(raw []byte) string {
-	if bytes.IndexAny(raw, "&\r\n\t") < 0 {
+	if !bytes.ContainsAny(raw, "&\r\n\t") {
 		return intern(raw)
 	}
 	return string(appendValue(nil, raw))
@@ -253,7 +253,7 @@ func (e *Element) Inner() []byte { return e.inner.in(e.raw) }
 // Text is the text that is directly in the element, not that of elements in it.
 func (e *Element) Text() string {
 	inner := e.Inner()
-	if bytes.IndexAny(inner, "<&\r") < 0 {
+	if !bytes.ContainsAny(inner, "<&\r") {
 		return string(inner)
 	}
 	return string(e.AppendText(nil))
