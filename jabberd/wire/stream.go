@@ -50,14 +50,14 @@ func dialStream(ctx context.Context, conn *grpc.ClientConn, desc *grpc.StreamDes
 		cancel()
 		return nil, err
 	}
-	return &stream{Stream: s, shut: s.CloseSend, cut: cancel}, nil
+	return &stream{messages: s, shut: s.CloseSend, cut: cancel}, nil
 }
 
 // serveStream is the line of a stream that a client opened. gRPC ends such a
 // stream when the method returns, so the method must return when cut is done.
 func serveStream(s grpc.ServerStream) (line *stream, cut <-chan struct{}) {
 	ctx, cancel := context.WithCancel(s.Context())
-	return &stream{Stream: s, shut: func() error { return nil }, cut: cancel}, ctx.Done()
+	return &stream{messages: s, shut: func() error { return nil }, cut: cancel}, ctx.Done()
 }
 
 // codec is protobuf for gRPC, except that frames stay the bytes they are.
