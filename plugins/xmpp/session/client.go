@@ -27,7 +27,7 @@ type Account struct {
 	// and less is no stream management.
 	Window int
 
-	// Inbox, Timeout, Limits and Element are those of Config.
+	// Session has further settings; NS, Local, Remote and Features are filled in.
 	Session Config
 }
 

@@ -113,7 +113,6 @@ type Session struct {
 	reading chan struct{} // closed when the goroutine that reads has ended
 	err     error         // why the connection is down, nil while it is up
 	closing bool          // our end of the stream was sent
-	ended   bool          // the peer's end of the stream was read
 
 	unsent   []byte
 	spare    []byte
