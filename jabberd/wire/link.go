@@ -9,6 +9,9 @@ import (
 	"github.com/jabberii/server/jabberd/tree"
 )
 
+// A Line carries frames between two processes, in order. It is the seam at
+// which gRPC can be replaced. Send and Shut are for one goroutine, Receive is
+// for another, Cut is for all.
 type Line interface {
 	// Send takes a frame over and gives its memory back when it is on its way.
 	Send(frame *[]byte, back *buffers) error
@@ -31,6 +34,13 @@ var (
 	errClosed = errors.New("the link was closed")
 )
 
+// A Link is one connection to another process: what tree calls a peer on one
+// side, and a reader that hands over what comes in on the other.
+//
+// Sending never waits. Records gather while the line is busy, and the next
+// frame is all that has gathered: under load frames become large by themselves
+// and no timer is needed. If the other process stops reading, the link is cut
+// at 64 MiB.
 type Link struct {
 	line  Line
 	free  buffers
@@ -52,14 +62,19 @@ func newLink(line Line) *Link {
 	return l
 }
 
+// Walk sends a walk.
 func (l *Link) Walk(w *tree.Walk) { l.gather(appendWalk(l.lock(), w)) }
 
+// Commit sends a commit.
 func (l *Link) Commit(c *tree.Commit) { l.gather(appendCommit(l.lock(), c)) }
 
+// Settle sends a settlement.
 func (l *Link) Settle(s *tree.Settlement) { l.gather(appendSettlement(l.lock(), s)) }
 
+// Host sends a change of a host.
 func (l *Link) Host(h *tree.HostChange) { l.gather(appendHost(l.lock(), h)) }
 
+// Explain sends a question about a packet, or its answer.
 func (l *Link) Explain(e *tree.Explain) { l.gather(appendExplain(l.lock(), e)) }
 
 func (l *Link) lock() []byte {
@@ -67,6 +82,7 @@ func (l *Link) lock() []byte {
 	return *l.now
 }
 
+// gather keeps the frame that a record was appended to, and unlocks.
 func (l *Link) gather(frame []byte) {
 	switch {
 	case l.err != nil:
@@ -90,6 +106,8 @@ func (l *Link) gather(frame []byte) {
 	}
 }
 
+// take waits for something to send. After Close it returns what is left, then
+// errClosed.
 func (l *Link) take() (*[]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,8 +132,11 @@ func (l *Link) take() (*[]byte, error) {
 	}
 }
 
+// Close sends what has gathered and then says that no more will come. It does
+// not wait for that; Run returns when the other end has done the same.
 func (l *Link) Close() { l.end(errClosed) }
 
+// Cut ends the link at once.
 func (l *Link) Cut() {
 	l.end(io.ErrClosedPipe)
 	l.line.Cut()
@@ -131,6 +152,9 @@ func (l *Link) end(err error) {
 	l.ready.Broadcast()
 }
 
+// Run carries records until both ends have closed the link (nil) or it breaks,
+// and hands over what comes in. It is called once. If it returns an error the
+// receiver may have part of what the other end has sent, in order.
 func (l *Link) Run(to Receiver) error {
 	written := make(chan error, 1)
 	go func() { written <- l.write() }()
@@ -181,33 +205,38 @@ func (l *Link) read(to Receiver) error {
 	}
 }
 
+// buffers keeps the memory of frames for the next ones. It is a
+// [google.golang.org/grpc/mem.BufferPool], which is how gRPC returns it.
 type buffers struct {
 	mu   sync.Mutex
 	free []*[]byte
+	size int // their capacity together
 }
 
 const (
-	buffersKept = 4
-	bufferStart = 16 << 10
+	buffersKept = 2 * frameSize // capacity of the buffers that are kept
+	bufferStart = 4 << 10
 )
 
+// Get returns an empty buffer; its size is only where it starts.
 func (p *buffers) Get(size int) *[]byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n := len(p.free); n > 0 {
 		b := p.free[n-1]
-		p.free = p.free[:n-1]
+		p.free, p.size = p.free[:n-1], p.size-cap(*b)
 		return b
 	}
 	b := make([]byte, 0, max(size, bufferStart))
 	return &b
 }
 
+// Put takes a buffer back.
 func (p *buffers) Put(b *[]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.free) < buffersKept && cap(*b) <= 2*frameSize {
+	if p.size+cap(*b) <= buffersKept {
 		*b = (*b)[:0]
-		p.free = append(p.free, b)
+		p.free, p.size = append(p.free, b), p.size+cap(*b)
 	}
 }
