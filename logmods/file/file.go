@@ -5,7 +5,6 @@ package file
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -58,7 +57,7 @@ func New(env module.Env, a args) (packet.Handler, error) {
 		log: env.Log(), aside: make(chan struct{}, 1),
 	}
 	return &file{
-		Sink:    sink.New("file "+path, env.Log(), sink.Lines(func() io.Writer { return to })),
+		Sink:    sink.New("file "+path, env.Log(), sink.Lines(to)),
 		to:      to,
 		tidying: tidy{path: path, keep: a.Keep, compress: a.Compress},
 	}, nil

@@ -35,12 +35,12 @@ func New(where string, log *slog.Logger, write func(ctx context.Context, p *pack
 }
 
 // Lines returns a function for [New] that writes each entry as one line, in
-// one call of Write. w is asked for with each entry.
-func Lines(w func() io.Writer) func(context.Context, *packet.Packet) error {
+// one call of Write.
+func Lines(w io.Writer) func(context.Context, *packet.Packet) error {
 	var line []byte
 	return func(_ context.Context, p *packet.Packet) error {
 		line = append(entry.AppendLine(line[:0], p), '\n')
-		_, err := w().Write(line)
+		_, err := w.Write(line)
 		if cap(line) > entry.MaxText {
 			line = nil
 		}

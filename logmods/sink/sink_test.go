@@ -3,7 +3,6 @@ package sink_test
 import (
 	"bytes"
 	"errors"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -34,7 +33,7 @@ func line(text string) *packet.Packet {
 
 func TestWrittenIsClaimed(t *testing.T) {
 	d := new(disk)
-	s := sink.New("disk", slog.New(slog.DiscardHandler), sink.Lines(func() io.Writer { return d }))
+	s := sink.New("disk", slog.New(slog.DiscardHandler), sink.Lines(d))
 	for _, text := range []string{"a", "b < c", strings.Repeat("x", entry.MaxText), "d"} {
 		if v, err := s.Handle(t.Context(), line(text)); v != packet.Claim || err != nil {
 			t.Errorf("got %v, %v", v, err)
@@ -48,7 +47,7 @@ func TestWrittenIsClaimed(t *testing.T) {
 func TestFailuresAreReportedOnceAndCounted(t *testing.T) {
 	var log bytes.Buffer
 	d := &disk{full: true}
-	s := sink.New("disk", slog.New(slog.NewTextHandler(&log, nil)), sink.Lines(func() io.Writer { return d }))
+	s := sink.New("disk", slog.New(slog.NewTextHandler(&log, nil)), sink.Lines(d))
 	for range 5 {
 		if v, err := s.Handle(t.Context(), line("x")); v != packet.Pass || err != nil {
 			t.Errorf("got %v, %v, want pass", v, err)

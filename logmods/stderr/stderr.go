@@ -3,12 +3,10 @@
 package stderr
 
 import (
-	"io"
-	"os"
-
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/logmods/sink"
+	"github.com/jabberii/server/plugins/sdk/console"
 )
 
 type args struct{}
@@ -18,8 +16,17 @@ var Module = module.Define("stderr",
 	"Writes each entry as a line to the server's standard error output, and claims it.",
 	module.On(packet.Log), New)
 
-// New makes a handler that writes to what os.Stderr is when an entry comes; a
-// program that serves modules replaces it by a way to the server's.
-func New(env module.Env, _ args) (packet.Handler, error) {
-	return sink.New("stderr", env.Log(), sink.Lines(func() io.Writer { return os.Stderr })), nil
+// A stderr is the handler.
+type stderr struct {
+	*sink.Sink
+	to *console.Stream
 }
+
+// New makes a handler.
+func New(env module.Env, _ args) (packet.Handler, error) {
+	to := console.Stderr()
+	return &stderr{sink.New("stderr", env.Log(), sink.Lines(to)), to}, nil
+}
+
+// Close gives the stream up.
+func (s *stderr) Close() error { return s.to.Close() }

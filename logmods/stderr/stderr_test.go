@@ -27,7 +27,7 @@ func TestEntriesAreWritten(t *testing.T) {
 	}
 	real := os.Stderr
 	defer func() { os.Stderr = real }()
-	os.Stderr = w // as a program that serves modules does it, after New
+	os.Stderr = w
 
 	p := &packet.Packet{Kind: packet.Log, Name: entry.Formatted, Body: entry.Body("a < b")}
 	if v, err := h.Handle(t.Context(), p); v != packet.Claim || err != nil {

@@ -3,12 +3,10 @@
 package stdout
 
 import (
-	"io"
-	"os"
-
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/logmods/sink"
+	"github.com/jabberii/server/plugins/sdk/console"
 )
 
 type args struct{}
@@ -18,8 +16,17 @@ var Module = module.Define("stdout",
 	"Writes each entry as a line to the server's standard output, and claims it.",
 	module.On(packet.Log), New)
 
-// New makes a handler that writes to what os.Stdout is when an entry comes; a
-// program that serves modules replaces it by a way to the server's.
-func New(env module.Env, _ args) (packet.Handler, error) {
-	return sink.New("stdout", env.Log(), sink.Lines(func() io.Writer { return os.Stdout })), nil
+// A stdout is the handler.
+type stdout struct {
+	*sink.Sink
+	to *console.Stream
 }
+
+// New makes a handler.
+func New(env module.Env, _ args) (packet.Handler, error) {
+	to := console.Stdout()
+	return &stdout{sink.New("stdout", env.Log(), sink.Lines(to)), to}, nil
+}
+
+// Close gives the stream up.
+func (s *stdout) Close() error { return s.to.Close() }

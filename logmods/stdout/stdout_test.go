@@ -27,7 +27,7 @@ func TestEntriesAreWritten(t *testing.T) {
 	}
 	real := os.Stdout
 	defer func() { os.Stdout = real }()
-	os.Stdout = w // as a program that serves modules does it, after New
+	os.Stdout = w
 
 	p := &packet.Packet{Kind: packet.Log, Name: entry.Formatted, Body: entry.Body("a < b")}
 	if v, err := h.Handle(t.Context(), p); v != packet.Claim || err != nil {
