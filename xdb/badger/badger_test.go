@@ -17,12 +17,20 @@ import (
 	"github.com/jabberii/server/xdb/conformance"
 )
 
-func TestConformance(t *testing.T) {
-	conformance.RunDurable(t, func(dir string) (xdb.Backend, func() error, error) {
-		s, err := badger.Open(dir, badger.Options{Cache: 1 << 20})
+func opener(sync bool) conformance.Opener {
+	return func(dir string) (xdb.Backend, func() error, error) {
+		s, err := badger.Open(dir, badger.Options{Sync: sync, Cache: 1 << 20})
 		return s, s.Close, err
-	})
+	}
 }
+
+var openers = map[string]conformance.Opener{"process": opener(false), "disk": opener(true)}
+
+func TestMain(m *testing.M) { conformance.Main(m, openers) }
+
+func TestConformance(t *testing.T) { conformance.RunDurable(t, opener(false)) }
+
+func TestKilled(t *testing.T) { conformance.Killed(t, openers) }
 
 // env is what a section lends to the handler.
 type env struct {

@@ -176,14 +176,14 @@ func (l *loader) torn() bool {
 	return !l.done || l.batch > 0 || string(bytes.TrimSpace(b[:n])) != trailer[:len(trailer)-1]
 }
 
-// damaged is what is wrong with the file, unless what is wrong is that a crash
-// has left zeros at its end.
+// damaged is what is wrong with the file, unless what is wrong is its end, as a
+// crash leaves it: zeros, or just a piece of what was to be there.
 func (l *loader) damaged(err error) error {
-	rest, readErr := io.ReadAll(io.NewSectionReader(l.file, l.base, 1<<30))
-	if readErr == nil && l.begun && bytes.IndexByte(rest, 0) >= 0 {
+	rest, readErr := io.ReadAll(io.NewSectionReader(l.file, l.good, 1<<30))
+	if readErr == nil && l.begun && (len(rest) <= len(trailer) || bytes.IndexByte(rest, 0) >= 0) {
 		return nil
 	}
-	at := l.base
+	at := l.base + int64(len(l.buf)-len(bytes.TrimLeft(l.buf, " \t\r\n")))
 	var syntax *xml.SyntaxError
 	if errors.As(err, &syntax) {
 		at += int64(syntax.Offset)
@@ -197,6 +197,10 @@ func (s *Store) setAside(l *loader) error {
 	rest, err := io.ReadAll(io.NewSectionReader(l.file, l.good, 1<<30))
 	if err != nil {
 		return err
+	}
+	if len(rest) == 0 {
+		s.opt.Log.Error("the end of a file was missing", "file", l.path, "items", len(l.items))
+		return s.end(l.file, l.good)
 	}
 	name := l.path + ".torn-" + time.Now().UTC().Format("20060102T150405.000000000")
 	err = s.replace(name, func(f *os.File) error {
