@@ -224,6 +224,20 @@ func TestStopWhileAProcessIsAway(t *testing.T) {
 	}
 }
 
+func TestAProcessThatHangsIsReplaced(t *testing.T) {
+	b := newBench(t)
+	plan := b.plan(xdb())
+	plan.Patience = 200 * time.Millisecond
+	s := b.start(plan)
+	if err := unix.Kill(pid(t, s.Status(), "teller"), unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	b.logged("process does not answer for 200ms and is ended")
+	if answer, err := s.Ask(t.Context(), ask("get")); err != nil || answer.Name != "hello" {
+		t.Errorf("answer %+v, %v", answer, err)
+	}
+}
+
 func TestAProcessThatDiesOfItsStart(t *testing.T) {
 	b := newBench(t)
 	section := xdb()

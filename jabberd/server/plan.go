@@ -23,6 +23,7 @@ type Plan struct {
 	Processes map[string]Process // settings of processes by name
 	Data      string             // the folder of what is kept
 	Socket    string             // for commands; "" is jabberd.sock in Data
+	Patience  time.Duration      // a process that gives no sign of life for it is ended and started again; 0 is 30 s
 
 	// Fallback takes log entries that no section claims; see tree.Config.
 	Fallback func(entry *packet.Packet)

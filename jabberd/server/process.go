@@ -31,6 +31,8 @@ type process struct {
 	launch   wire.Launch
 	remote   *tree.Remote
 
+	restart sync.Mutex // held while the process is started again
+
 	mu     sync.Mutex
 	now    *wire.Process
 	gate   *gate
@@ -142,8 +144,7 @@ func (p *process) keep() {
 				return
 			}
 			err := p.again()
-			if p.server.stopping.Load() { // stop may have missed the new one
-				p.bury()
+			if p.server.stopping.Load() {
 				return
 			}
 			if err == nil {
@@ -158,7 +159,7 @@ func (p *process) keep() {
 // attend waits for the end of the process or of its link, which amounts to the
 // same, and buries it. It returns false if the server has stopped it.
 func (p *process) attend() bool {
-	<-p.ended // with the process, but not before all that it said was taken
+	p.watch()
 	if p.server.stopping.Load() {
 		return false
 	}
@@ -170,6 +171,25 @@ func (p *process) attend() bool {
 	p.server.log.Error("process died: "+how, "process", p.name, "pid", p.now.PID(), "link", why, "output", words)
 	p.count()
 	return true
+}
+
+// watch waits until the link has ended: with the process, but not before all
+// that it said was taken. A process that gives no sign of life is killed.
+func (p *process) watch() {
+	patience := p.server.plan.Patience
+	asking := time.NewTicker(patience / 2)
+	defer asking.Stop()
+	for {
+		select {
+		case <-p.ended:
+			return
+		case <-asking.C:
+			if !p.now.Answers(p.server.up, patience) {
+				p.server.log.Error(fmt.Sprintf("process does not answer for %v and is ended", patience), "process", p.name, "pid", p.now.PID())
+				p.now.Kill()
+			}
+		}
+	}
 }
 
 // bury makes sure that the process and its link are at their end, and tells
@@ -211,12 +231,18 @@ func (p *process) maySurvive() bool {
 
 // again starts the process anew.
 func (p *process) again() error {
+	p.restart.Lock()
+	defer p.restart.Unlock()
 	ctx, cancel := context.WithTimeout(p.server.up, startLimit)
 	defer cancel()
 	if err := p.begin(ctx); err != nil {
 		return err
 	}
-	if err := p.restore(ctx); err != nil {
+	err := p.restore(ctx)
+	if err == nil && p.server.stopping.Load() {
+		err = context.Canceled
+	}
+	if err != nil {
 		how, words := p.bury()
 		if words != "" {
 			err = fmt.Errorf("%w (%s: %s)", err, how, words)
@@ -244,8 +270,10 @@ func (p *process) restore(ctx context.Context) error {
 	return p.work(ctx)
 }
 
-// stop ends the process in order.
+// stop ends the process in order. A restart under way has been told to end.
 func (p *process) stop(ctx context.Context) error {
+	p.restart.Lock()
+	defer p.restart.Unlock()
 	p.mu.Lock()
 	now, link, ended := p.now, p.link, p.ended
 	p.state = stopped

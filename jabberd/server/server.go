@@ -103,7 +103,7 @@ func newServer(plan Plan) (*Server, []*place, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	plan.Data = data
+	plan.Data, plan.Patience = data, cmp.Or(plan.Patience, 30*time.Second)
 	places, sections, err := plan.arrange()
 	if err != nil {
 		return nil, nil, err

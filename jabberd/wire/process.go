@@ -337,6 +337,18 @@ func (p *Process) Stop(ctx context.Context) error {
 	return nil
 }
 
+// Answers asks the process for a sign of life within a time. Under a debugger
+// it need not give one.
+func (p *Process) Answers(ctx context.Context, within time.Duration) bool {
+	if p.client == nil {
+		return true
+	}
+	late, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	_, err := p.rpc.Describe(late, &plugin.DescribeRequest{Protocols: []uint32{Protocol}, Id: p.launch.Core, Version: SDK})
+	return err == nil || late.Err() == nil || ctx.Err() != nil
+}
+
 // Link opens the link to the process. It lives until ctx is done.
 func (p *Process) Link(ctx context.Context) (*Link, error) {
 	line, err := dialStream(ctx, p.conn, &plugin.Plugin_ServiceDesc.Streams[0], plugin.Plugin_Link_FullMethodName)
