@@ -91,8 +91,13 @@ func (s *Server) listen() (*commands, error) {
 	}
 	// The data folder is ours (OpenRuntime), so that what is there is the
 	// socket of a server that has died.
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode()&fs.ModeSocket == 0 {
+			return nil, fmt.Errorf("%s is there already and is no socket", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
 	}
 	listener, err := wire.Listen(path)
 	if err != nil {

@@ -104,6 +104,21 @@ func TestOneServerADataFolder(t *testing.T) {
 	}
 }
 
+func TestAFileInThePlaceOfTheSocket(t *testing.T) {
+	b := newBench(t)
+	plan := b.plan(xdb())
+	plan.Socket = filepath.Join(b.dir, "precious")
+	if err := os.WriteFile(plan.Socket, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Start(t.Context(), plan); err == nil || !strings.Contains(err.Error(), "is no socket") {
+		t.Errorf("started with %v", err)
+	}
+	if _, err := os.Stat(plan.Socket); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestADeepDataFolder(t *testing.T) {
 	b := newBench(t)
 	plan := b.plan(xdb())
