@@ -9,6 +9,7 @@ import (
 // unclaimed ends a delivery that no section claimed, in the way of its kind.
 // reject is the first that a handler gave, nil if there was none.
 func (e *Engine) unclaimed(w *worker, d *delivery, reject *packet.Reject) {
+	d.failed = reject != nil
 	if reject == nil {
 		reject = packet.Refuse("service-unavailable", "")
 	}

@@ -25,6 +25,7 @@ type delivery struct {
 	open  atomic.Int32
 	cause *delivery
 
+	failed bool // a handler gave an error; that nobody claimed is none
 	result packet.Result
 	reason *packet.Reject
 	answer *packet.Packet // XDB
@@ -32,6 +33,7 @@ type delivery struct {
 	deadline int64 // coarse clock
 	loop     bool  // it is a log entry, or caused by one
 	entry    bool  // a log entry that counts as pending
+	replica  bool  // it copies to one store what another has changed
 	observer bool  // a copy for a section that observes
 
 	// Who is told of its end; at most one is set.
@@ -99,6 +101,8 @@ func (e *Engine) settle(d *delivery) {
 		e.counts.outcome(d)
 	}
 	switch {
+	case d.replica && d.failed:
+		e.log.stale(d)
 	case d.entry:
 		e.log.pending.Add(-1)
 	case d.source != nil:

@@ -51,6 +51,7 @@ type Engine struct {
 	clock    *clock
 	pool     deliveryPool
 	idle     sync.Pool // of *worker
+	exposed  exposed
 	counts   counts
 	log      logs
 	core     *core // plugin: the way to the core; nil in the core
@@ -89,6 +90,7 @@ func New(c Config) *Engine {
 
 // tick is called at each tick of the clock.
 func (e *Engine) tick(now int64) {
+	e.exposed.relieve(e.workers)
 	e.mu.Lock()
 	remotes := make([]*Remote, 0, len(e.remotes))
 	for _, r := range e.remotes {

@@ -148,6 +148,9 @@ func (r *Remote) OnWalk(rec *Walk) {
 	d.deadline = e.clock.after(rec.Timeout)
 	w := e.worker()
 	d.key = e.keys.of(&d.p)
+	if s := e.sections[rec.Section]; s.observe {
+		d.key = s.observerKey(d.key)
+	}
 	w.push(e.keys.enter(d, e.pipeOf))
 	w.handOff()
 	e.release(w)

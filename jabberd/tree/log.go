@@ -216,3 +216,8 @@ func (g *logs) stopped(s *section, l *link, err error) {
 func (g *logs) buried(process string, k *walk) {
 	g.say(slog.LevelError, k.d.loop, k.s, nil, "packet bounced: a process died with it three times; see jabberd dead", "process", process, "to", k.p.To, "from", k.p.From, "id", k.p.ID)
 }
+
+func (g *logs) stale(d *delivery) {
+	g.say(slog.LevelError, false, nil, nil, "a store could not copy what another has changed; it is stale: "+d.reason.Error(),
+		"section", d.p.Section, "owner", d.p.To, "namespace", d.p.NS)
+}

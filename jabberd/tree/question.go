@@ -31,7 +31,7 @@ func (e *Engine) question(w *worker, d *delivery, from int) {
 	for i := from; i < len(d.branch.sections); i++ {
 		s := d.branch.sections[i]
 		if s.observe {
-			e.observe(w, d, s)
+			e.observe(d, s)
 			continue
 		}
 		if d.p.Section != "" && d.p.Section != s.id {
@@ -69,8 +69,31 @@ func (e *Engine) answered(w *worker, d *delivery) {
 		return
 	case d.answer != nil && e.show(w, k):
 		return // goes on when another process has seen the answer
+	default:
+		e.copies(w, d, k.s)
 	}
 	e.finish(w, d)
+}
+
+// copies has the stores behind the owner change what it has changed. Each gets
+// the question again with the owner's answer behind it, which has the keys and
+// revisions; see plugins/sdk/xdb. Nobody waits for them.
+func (e *Engine) copies(w *worker, d *delivery, owner *section) {
+	if d.p.Type != "set" || d.answer == nil || d.p.Section != "" || d.replica {
+		return
+	}
+	behind := false
+	for _, s := range d.branch.sections {
+		if behind && !s.observe {
+			c := e.pool.get(&d.p)
+			c.replica = true
+			c.p.Section = s.id
+			c.p.Attrs += " replica='true'"
+			c.p.Body = append(append([]byte(nil), d.p.Body...), d.answer.Body...)
+			e.deliver(w, c)
+		}
+		behind = behind || s == owner
+	}
 }
 
 // show shows the answer to those links before the one that claimed who want to

@@ -220,3 +220,152 @@ func TestHostLevel(t *testing.T) {
 		}
 	}
 }
+
+// TestLaterStoresCopyWhatTheOwnerChanged has three stores: one that passes, the
+// owner, and one behind it.
+func TestLaterStoresCopyWhatTheOwnerChanged(t *testing.T) {
+	both(t, func(t *testing.T, at func(string) string) {
+		copied, fails := make(chan packet.Packet, 1), true
+		answer := func(ctx context.Context, env module.Env, p *packet.Packet) (packet.Verdict, error) {
+			return packet.Claim, env.Answer(ctx, p, &packet.Packet{Type: "result", Body: []byte("<done/>")})
+		}
+		r := newRig(t, map[string]handle{"other": pass, "owner": answer, "asker": claim, "behind": func(ctx context.Context, env module.Env, p *packet.Packet) (packet.Verdict, error) {
+			copied <- *p
+			if fails {
+				return packet.Pass, packet.Refuse("resource-constraint", "full")
+			}
+			return answer(ctx, env, p)
+		}})
+		r.section(normal("a"), []string{"home"}, "asker").section(normal("other", packet.XDB), []string{"*"}, at("other")).
+			section(normal("owner", packet.XDB), []string{"*"}, at("owner")).section(normal("behind", packet.XDB), []string{"*"}, "behind").start()
+		ask := func(typ string) {
+			t.Helper()
+			q := packet.Packet{Kind: packet.XDB, To: "ann@home", Name: "put", Type: typ, Body: []byte("<put/>")}
+			if a, err := r.env("asker").Ask(context.Background(), &q); err != nil || string(a.Body) != "<done/>" {
+				t.Fatalf("answer %v, %v", a, err)
+			}
+		}
+		ask("get")
+		ask("set")
+		if p := receive(t, copied); string(p.Body) != "<put/><done/>" || !strings.Contains(p.Attrs, "replica='true'") {
+			t.Errorf("the copy is %s %s", p.Attrs, p.Body)
+		}
+		if e := receive(t, r.fallback); !strings.Contains(string(e.Body), "it is stale") || !strings.Contains(e.Attrs, "behind") {
+			t.Errorf("log has %s %s", e.Body, e.Attrs)
+		}
+		if len(copied) > 0 {
+			t.Error("a question that changes nothing was copied")
+		}
+	})
+}
+
+// TestObserverGetsCopiesAndNeverCounts has an observer that claims and one that
+// is stuck.
+func TestObserverGetsCopiesAndNeverCounts(t *testing.T) {
+	both(t, func(t *testing.T, at func(string) string) {
+		saw, back, hold := make(chan packet.Packet, 2), make(chan packet.Packet, 2), make(chan struct{})
+		r := newRig(t, map[string]handle{"tap": sink(saw), "back": sink(back), "stuck": func(context.Context, module.Env, *packet.Packet) (packet.Verdict, error) {
+			<-hold
+			return packet.Claim, nil
+		}})
+		tap, stuck := normal("tap"), normal("stuck")
+		tap.Observe, stuck.Observe = true, true
+		r.section(normal("home"), []string{"home"}, "back").section(tap, []string{"x"}, at("tap")).section(stuck, []string{"x"}, at("stuck")).start()
+		defer close(hold)
+		for _, id := range []string{"1", "2"} {
+			r.env("back").Deliver(context.Background(), message("ann@home", "bob@x", id))
+			if p := receive(t, saw); p.ID != id {
+				t.Errorf("the tap saw %s", p.ID)
+			}
+			if p := receive(t, back); p.ID != id || p.Type != "error" {
+				t.Errorf("what only observers took is not bounced: %+v", p)
+			}
+		}
+	})
+}
+
+// TestAttachAndDetachWhileRunning attaches from the process that asks.
+func TestAttachAndDetachWhileRunning(t *testing.T) {
+	both(t, func(t *testing.T, at func(string) string) {
+		got, back := make(chan packet.Packet, 1), make(chan packet.Packet, 1)
+		r := newRig(t, map[string]handle{"s": sink(got), "back": sink(back)})
+		r.section(normal("home"), []string{"home"}, "back").section(normal("a"), nil, at("s")).start()
+		send := func() { r.env("back").Deliver(context.Background(), message("ann@home", "bob@new", "1")) }
+		send()
+		receive(t, back)
+		if err := r.env("s").Attach("new"); err != nil {
+			t.Fatal(err)
+		}
+		if !r.env("back").Serves(packet.Normal, "new") {
+			t.Error("the host is not served")
+		}
+		send()
+		receive(t, got)
+		if err := r.env("s").Detach("new"); err != nil {
+			t.Fatal(err)
+		}
+		send()
+		receive(t, back)
+	})
+}
+
+// TestLogEntriesOfLogHandlersDoNotGoRound has a log handler that logs.
+func TestLogEntriesOfLogHandlersDoNotGoRound(t *testing.T) {
+	both(t, func(t *testing.T, at func(string) string) {
+		got := make(chan packet.Packet, 10)
+		r := newRig(t, map[string]handle{"log": func(_ context.Context, env module.Env, p *packet.Packet) (packet.Verdict, error) {
+			env.Log().Error("while logging")
+			got <- *p
+			return packet.Claim, nil
+		}, "speaker": claim})
+		r.section(normal("home"), []string{"home"}, "speaker").section(normal("log", packet.Log), []string{"*"}, at("log")).start()
+		r.env("speaker").Log().Warn("one <thing>", "n", 1)
+		p := receive(t, got)
+		if p.Type != "warn" || string(p.Body) != "one &lt;thing&gt;" || !strings.Contains(p.Attrs, "n='1'") || !strings.Contains(p.Attrs, "module='speaker'") {
+			t.Errorf("entry %+v", p)
+		}
+		if at("") == "" {
+			if e := receive(t, r.fallback); string(e.Body) != "while logging" {
+				t.Errorf("stderr has %s", e.Body)
+			}
+		}
+		if len(got) > 0 {
+			t.Error("it went round")
+		}
+	})
+}
+
+// TestAWaitingKeyHoldsUpOnlyItself has a handler that is stuck with the first of
+// the packets that another delivered together.
+func TestAWaitingKeyHoldsUpOnlyItself(t *testing.T) {
+	both(t, func(t *testing.T, at func(string) string) {
+		got, hold := make(chan packet.Packet, 10), make(chan struct{})
+		r := newRig(t, map[string]handle{
+			"spread": func(ctx context.Context, env module.Env, p *packet.Packet) (packet.Verdict, error) {
+				for _, to := range []string{"stuck@x", "b@x", "c@x"} {
+					q := *p
+					q.To = to
+					env.Deliver(ctx, &q)
+				}
+				return packet.Claim, nil
+			},
+			"x": func(_ context.Context, _ module.Env, p *packet.Packet) (packet.Verdict, error) {
+				if p.To == "stuck@x" {
+					<-hold
+				}
+				got <- *p
+				return packet.Claim, nil
+			},
+		})
+		r.section(normal("s"), []string{"s"}, at("spread")).section(normal("x"), []string{"x"}, at("x")).start()
+		s := r.env("spread").Source(module.SourceConfig{Own: true})
+		go s.Deliver(context.Background(), message("u@home", "s", "1"), 0)
+		for range 2 {
+			if p := receive(t, got); p.To == "stuck@x" {
+				t.Error("it was not stuck")
+			}
+		}
+		close(hold)
+		receive(t, got)
+	})
+}

@@ -109,3 +109,7 @@ func (s *section) run(from int, process string) []link {
 
 // on reports whether the section takes packets of a kind.
 func (s *section) on(k packet.Kind) bool { return slices.Contains(s.kinds, k) }
+
+// observerKey returns the order key that an observer's copies have: they wait
+// for each other and hold up nobody else.
+func (s *section) observerKey(key uint64) uint64 { return key ^ uint64(s.index+1)<<40 }

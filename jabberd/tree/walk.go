@@ -95,7 +95,7 @@ func (e *Engine) start(w *worker, d *delivery) {
 	d.left.Store(int32(len(counted)) + 1)
 	for _, s := range d.branch.sections {
 		if s.observe && !d.observer {
-			e.observe(w, d, s)
+			e.observe(d, s)
 		}
 	}
 	for _, k := range counted {
@@ -131,14 +131,14 @@ func (k *walk) begin(d *delivery, s *section, e *Engine) {
 
 // observe gives an observer its copy: a delivery of its own, which nobody is
 // told of and nothing waits for.
-func (e *Engine) observe(w *worker, d *delivery, s *section) {
+func (e *Engine) observe(d *delivery, s *section) {
 	c := e.pool.get(&d.p)
 	c.observer, c.branch, c.loop, c.deadline = true, s.alone, d.loop, d.deadline
 	c.p.Section = s.id
-	c.key = d.key ^ uint64(s.index+1)<<40
+	c.key = s.observerKey(d.key)
 	c.group = d.group
 	c.group.expect(1)
-	w.push(e.keys.enter(c, e.pipeOf))
+	e.workers.submit(e.keys.enter(c, e.pipeOf))
 }
 
 // walk goes on with a walk at its next step until it ends or is with another

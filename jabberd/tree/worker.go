@@ -9,9 +9,14 @@ import (
 // A worker runs deliveries whose turn has come, one after another, with those
 // that they cause: the goroutine of a source, or one of the pool.
 type worker struct {
-	e           *Engine
+	e   *Engine
+	txn *txn
+
+	mu          sync.Mutex
 	first, last *delivery // to run, linked by next
-	txn         *txn
+	begun       uint64    // how many it has begun
+	seen        uint64    // begun, when it was looked at last
+	exposed     bool      // others can take its queue; see exposed
 }
 
 // push queues deliveries linked by next.
@@ -19,6 +24,7 @@ func (w *worker) push(d *delivery) {
 	if d == nil {
 		return
 	}
+	w.mu.Lock()
 	if w.first == nil {
 		w.first = d
 	} else {
@@ -28,13 +34,22 @@ func (w *worker) push(d *delivery) {
 		d = d.next
 	}
 	w.last = d
+	w.mu.Unlock()
 }
 
+// pop takes the next delivery, and exposes the worker if others wait behind it.
 func (w *worker) pop() *delivery {
+	w.mu.Lock()
 	d := w.first
 	if d != nil {
-		w.first = d.next
-		d.next = nil
+		w.first, d.next = d.next, nil
+		w.begun++
+	}
+	expose := d != nil && w.first != nil && !w.exposed
+	w.exposed = w.exposed || expose
+	w.mu.Unlock()
+	if expose {
+		w.e.exposed.add(w)
 	}
 	return d
 }
@@ -44,13 +59,58 @@ func (w *worker) run() {
 	for d := w.pop(); d != nil; d = w.pop() {
 		w.e.turn(w, d)
 	}
+	if w.exposed {
+		w.e.exposed.remove(w)
+		w.exposed = false
+	}
+}
+
+// take takes what w has not begun.
+func (w *worker) take() *delivery {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d := w.first
+	w.first, w.last = nil, nil
+	return d
 }
 
 // handOff gives what w has not begun to the pool, because w is about to wait.
-func (w *worker) handOff() {
-	if w.first != nil {
-		w.e.workers.submit(w.first)
-		w.first, w.last = nil, nil
+func (w *worker) handOff() { w.e.workers.submit(w.take()) }
+
+// exposed are the workers that have more to do than what they are at. Who is
+// stuck in a handler from one tick to the next is relieved of the rest.
+type exposed struct {
+	mu  sync.Mutex
+	set map[*worker]struct{}
+}
+
+func (x *exposed) add(w *worker) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.set == nil {
+		x.set = map[*worker]struct{}{}
+	}
+	x.set[w] = struct{}{}
+}
+
+func (x *exposed) remove(w *worker) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.set, w)
+}
+
+// relieve gives to the pool what waits behind handlers that are stuck.
+func (x *exposed) relieve(p *workers) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for w := range x.set {
+		w.mu.Lock()
+		stuck := w.begun == w.seen
+		w.seen = w.begun
+		w.mu.Unlock()
+		if stuck {
+			p.submit(w.take())
+		}
 	}
 }
 
