@@ -81,7 +81,7 @@ func (c *cache) get(ctx context.Context, p *packet.Packet, at place) (packet.Ver
 			Kind: packet.XDB, To: p.From, From: p.To, Name: p.Name, Type: "result", ID: p.ID, NS: p.NS, Body: a.body,
 		})
 	}
-	p.Seq = c.guard.mark(s)
+	p.Seq = c.guard.mark(s, p)
 	return packet.Pass, nil
 }
 
@@ -95,7 +95,7 @@ func (c *cache) changing(ctx context.Context, p *packet.Packet) {
 	s := c.guard.shard(p.To)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.begin(until)
+	s.begin(askedBy(p), until)
 	c.forget(s, p)
 }
 
@@ -106,7 +106,8 @@ func (c *cache) Watch(_ context.Context, question, got *packet.Packet) {
 	case "set":
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.end()
+		s.end(askedBy(question))
+		s.generation++ // also if it was thought to be over
 		c.forget(s, question)
 	case "get":
 		at, ok := placeOf(question)

@@ -28,8 +28,9 @@ const ann = "ann@example.org"
 type chain struct {
 	module.Env
 	cache, store packet.Handler
-	asked        []string // what reached the store
 	mu           sync.Mutex
+	asked        []string // what reached the store
+	askers       int
 }
 
 type answerKey struct{}
@@ -66,9 +67,16 @@ type question struct {
 	err            error
 }
 
-// ask asks the cache.
+// ask asks the cache. One asker's questions come one after another, so each
+// that says not who asks is another's.
 func (c *chain) ask(ctx context.Context, q packet.Packet) *question {
 	a := &question{chain: c, packet: q}
+	if q.From == "" {
+		c.mu.Lock()
+		c.askers++
+		a.packet.From = fmt.Sprint("asker", c.askers)
+		c.mu.Unlock()
+	}
 	a.ctx = context.WithValue(ctx, answerKey{}, &a.answer)
 	var v packet.Verdict
 	v, a.err = c.cache.Handle(a.ctx, &a.packet)
@@ -107,7 +115,7 @@ func (c *chain) question(name, body string) packet.Packet {
 	if name == "get" || name == "query" {
 		kind = "get"
 	}
-	return packet.Packet{Kind: packet.XDB, To: ann, From: "t", Name: name, Type: kind, NS: "n", Body: []byte(body)}
+	return packet.Packet{Kind: packet.XDB, To: ann, Name: name, Type: kind, NS: "n", Body: []byte(body)}
 }
 
 // ask asks in one go and says whether the store was asked, and what came.
@@ -195,7 +203,7 @@ func TestAnswersToOthers(t *testing.T) {
 		if a.hit != c.hit {
 			t.Errorf("%s: hit %v", c.name, a.hit)
 		}
-		if a.hit && (a.answer.To != q.From || a.answer.ID != q.ID || a.answer.From != q.To || a.answer.Type != "result") {
+		if a.hit && (a.answer.To != a.packet.From || a.answer.ID != q.ID || a.answer.From != q.To || a.answer.Type != "result") {
 			t.Errorf("%s: the answer is %+v", c.name, a.answer)
 		}
 	}
@@ -304,6 +312,32 @@ func TestLostAnswer(t *testing.T) {
 	})
 }
 
+// TestRefused: a change whose refusal is not shown is over when its asker asks
+// on.
+func TestRefused(t *testing.T) {
+	s := newChain(t, "")
+	change := s.question("cas", "<put key='a' was='0000000000001'/>")
+	change.From = "x"
+	s.ask(t.Context(), change).reach()
+	get := s.question("get", "<item key='a'/>")
+	for i, want := range []bool{false, false} {
+		if _, hit := s.through(t, "get", string(get.Body)); hit != want {
+			t.Errorf("get %d during the change: hit %v", i, hit)
+		}
+	}
+	get.From = "x"
+	for i, want := range []bool{false, true} {
+		a := s.ask(t.Context(), get)
+		if a.hit != want {
+			t.Errorf("get %d of the asker: hit %v", i, a.hit)
+		}
+		if !a.hit {
+			a.reach()
+			a.end()
+		}
+	}
+}
+
 // TestUnmarked: where the mark was lost on the way, nothing is remembered.
 func TestUnmarked(t *testing.T) {
 	s := newChain(t, "")
@@ -386,7 +420,7 @@ func revision(answer *packet.Packet) string {
 
 func TestConcurrently(t *testing.T) {
 	s := newChain(t, "")
-	store := xdb.New(s, "t")
+	store := xdb.New(s, "")
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {

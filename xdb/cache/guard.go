@@ -3,9 +3,12 @@ package cache
 import (
 	"hash/maphash"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/jabberii/server/jabberd/packet"
 )
 
 // A guard decides which answers may be remembered. An answer may be older than
@@ -13,6 +16,11 @@ import (
 // generation of its owner when it is asked, a change begins a new one when it
 // is asked and when it is answered, and an answer of an older generation, or
 // one that comes while a change is under way, is not remembered.
+//
+// An asker's questions about an owner are answered one after another. So a
+// change is no longer under way when it was answered, when its asker asks
+// something else about the owner, or when its time is up; the latter two are
+// how one ends whose answer is a refusal or was lost.
 //
 // Owners share generations by hash, which costs a cache miss and no more.
 type guard struct {
@@ -26,9 +34,12 @@ type shard struct {
 
 	mu         sync.Mutex
 	generation uint64
-	changes    int       // under way
-	until      time.Time // no change under way is answered after it
+	changes    map[asked]time.Time // under way, and when their time is up
 }
+
+type asked struct{ asker, owner string }
+
+func askedBy(p *packet.Packet) asked { return asked{p.From, p.To} }
 
 // generationBits of a mark are the generation.
 const generationBits = 48
@@ -42,9 +53,10 @@ func (g *guard) shard(owner string) *shard {
 }
 
 // mark returns the mark of a get that is asked now.
-func (g *guard) mark(s *shard) uint64 {
+func (g *guard) mark(s *shard, p *packet.Packet) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.end(askedBy(p))
 	return g.mine<<generationBits | s.generation&(1<<generationBits-1)
 }
 
@@ -54,22 +66,38 @@ func (g *guard) current(s *shard, mark uint64) bool {
 	if mark != g.mine<<generationBits|s.generation&(1<<generationBits-1) {
 		return false
 	}
-	if s.changes > 0 && time.Now().After(s.until) {
-		s.changes = 0 // their answers were lost
-	}
-	return s.changes == 0
+	s.sweep()
+	return len(s.changes) == 0
 }
 
-// begin notes that a change is under way until it is answered, or until a time.
-func (s *shard) begin(until time.Time) {
+// begin notes that a change is under way, until a time at the latest.
+func (s *shard) begin(by asked, until time.Time) {
+	s.end(by)
 	s.generation++
-	if s.changes++; until.After(s.until) {
-		s.until = until
+	s.sweep()
+	if s.changes == nil {
+		s.changes = map[asked]time.Time{}
+	}
+	s.changes[asked{strings.Clone(by.asker), strings.Clone(by.owner)}] = until
+}
+
+// end notes that a change is no longer under way.
+func (s *shard) end(by asked) {
+	if _, under := s.changes[by]; under {
+		s.generation++
+		delete(s.changes, by)
 	}
 }
 
-// end notes that a change was answered.
-func (s *shard) end() {
-	s.generation++
-	s.changes = max(s.changes-1, 0)
+// sweep ends the changes whose time is up.
+func (s *shard) sweep() {
+	if len(s.changes) == 0 {
+		return
+	}
+	now := time.Now()
+	for by, until := range s.changes {
+		if now.After(until) {
+			s.end(by)
+		}
+	}
 }
