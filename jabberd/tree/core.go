@@ -24,12 +24,13 @@ type core struct {
 	memory map[uint64]*memory
 	recs   Commit
 	asks   map[uint64]chan error // host changes that wait for the core
+	hosts  map[attached]struct{} // what this process has attached while it ran
 	fence  uint64                // numbers below may share a key with what is handled here now
 	fences []*delivery           // wait for them
 }
 
 func newCore(e *Engine) *core {
-	return &core{e: e, next: 1, unsent: map[uint64]*group{}, memory: map[uint64]*memory{}, asks: map[uint64]chan error{}}
+	return &core{e: e, next: 1, unsent: map[uint64]*group{}, memory: map[uint64]*memory{}, asks: map[uint64]chan error{}, hosts: map[attached]struct{}{}}
 }
 
 // A memory is what was said of the walks of one origin's packets, so that a new
@@ -140,6 +141,10 @@ func (c *core) up(peer Peer, id uint64) {
 	defer c.mu.Unlock()
 	c.peer = peer
 	c.epoch++
+	for a := range c.hosts { // a new core does not know
+		c.next++
+		peer.Host(&HostChange{ID: c.next, Section: a.section, Host: a.host})
+	}
 	if c.held.count == 0 {
 		return
 	}
@@ -240,7 +245,15 @@ func (c *core) changeHost(h HostChange) error {
 	c.asks[h.ID] = ask
 	c.peer.Host(&h)
 	c.mu.Unlock()
-	return <-ask
+	err := <-ask
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h.Gone {
+		delete(c.hosts, attached{h.Section, h.Host})
+	} else if err == nil {
+		c.hosts[attached{h.Section, h.Host}] = struct{}{}
+	}
+	return err
 }
 
 func (c *core) onHost(h *HostChange) {

@@ -59,7 +59,7 @@ type Engine struct {
 	mu       sync.Mutex
 	remotes  map[string]*Remote
 	made     Made
-	attached map[string]bool // "index host", of those attached
+	attached map[attached]*Remote // while the server ran, and by whom
 	dead     []Dead
 
 	explains explains
@@ -76,7 +76,7 @@ type Engine struct {
 func New(c Config) *Engine {
 	e := &Engine{
 		config: c, keys: newKeys(), clock: newClock(),
-		remotes: map[string]*Remote{}, attached: map[string]bool{},
+		remotes: map[string]*Remote{}, attached: map[attached]*Remote{},
 		ready: make(chan struct{}), stop: make(chan struct{}), cancel: func() {},
 	}
 	e.workers = &workers{e: e, limit: max(2, runtime.GOMAXPROCS(0))}

@@ -67,7 +67,7 @@ func (v *env) Detach(host string) error {
 func (v *env) change(h HostChange) error {
 	select {
 	case <-v.e.ready:
-		return v.e.changeHost(h)
+		return v.e.changeHost(h, nil)
 	default:
 		v.e.mu.Lock()
 		defer v.e.mu.Unlock()

@@ -116,13 +116,18 @@ func (r *Remote) send(k *walk) {
 // Up says that the process is there: peer is the way to it, id its identity.
 // What an earlier process had not answered is handed over again, marked. It is
 // called before the first record of the process is given to the methods On.
+// The process is told of the hosts that were attached while the server ran.
 func (r *Remote) Up(peer Peer, id uint64) {
 	if r.e.core != nil {
 		r.e.core.up(peer, id)
 		return
 	}
+	hosts := r.e.attachedBy(nil)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for i := range hosts {
+		peer.Host(&hosts[i])
+	}
 	again := r.id != 0 && r.id != id
 	r.peer, r.id = peer, id
 	suspects := uint64(0)
@@ -151,6 +156,10 @@ func (r *Remote) Down() {
 	if r.e.core != nil {
 		r.e.core.down()
 		return
+	}
+	for _, h := range r.e.attachedBy(r) {
+		h.Gone = true
+		r.e.changeHost(h, r)
 	}
 	r.mu.Lock()
 	r.peer = nil
@@ -390,7 +399,7 @@ func (r *Remote) OnHost(h *HostChange) {
 		return
 	}
 	answer := *h
-	if err := e.changeHost(*h); err != nil {
+	if err := e.changeHost(*h, r); err != nil {
 		answer.Refused = err.Error()
 	}
 	r.tellHost(&answer)

@@ -288,8 +288,8 @@ func TestObserverGetsCopiesAndNeverCounts(t *testing.T) {
 func TestAttachAndDetachWhileRunning(t *testing.T) {
 	both(t, func(t *testing.T, at func(string) string) {
 		got, back := make(chan packet.Packet, 1), make(chan packet.Packet, 1)
-		r := newRig(t, map[string]handle{"s": sink(got), "back": sink(back)})
-		r.section(normal("home"), []string{"home"}, "back").section(normal("a"), nil, at("s")).start()
+		r := newRig(t, map[string]handle{"s": sink(got), "back": sink(back), "q": claim})
+		r.section(normal("home"), []string{"home"}, at("back")).section(normal("a"), nil, at("s")).section(normal("q"), []string{"q"}, "q/q").start()
 		send := func() { r.env("back").Deliver(context.Background(), message("ann@home", "bob@new", "1")) }
 		send()
 		receive(t, back)
@@ -301,6 +301,21 @@ func TestAttachAndDetachWhileRunning(t *testing.T) {
 		}
 		send()
 		receive(t, got)
+		if r.plugins["p"] != nil {
+			r.kill("p") // and so its hosts are gone
+			send()
+			receive(t, back)
+			if err := r.env("s").Attach("new"); err != nil {
+				t.Fatal(err)
+			}
+			r.killCore()                                       // a new core is told again
+			if err := r.env("s").Attach("other"); err != nil { // it answers in order
+				t.Fatal(err)
+			}
+			r.kill("q") // a new process is told
+			r.env("q").Deliver(context.Background(), message("ann@home", "bob@new", "1"))
+			receive(t, got)
+		}
 		if err := r.env("s").Detach("new"); err != nil {
 			t.Fatal(err)
 		}
