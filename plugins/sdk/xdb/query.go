@@ -97,3 +97,13 @@ func (q *Query) Range() (from, to string) {
 func (q *Query) Takes(with string) bool {
 	return q.With == "" || q.With == with || len(q.With) < len(with) && q.With == packet.Bare(with)
 }
+
+// check reports what is wrong with the query.
+func (q *Query) check() error {
+	for _, name := range []string{q.After, q.Before, q.With} {
+		if err := checkName("a bound or an address", name, MaxKey); err != nil {
+			return err
+		}
+	}
+	return nil
+}

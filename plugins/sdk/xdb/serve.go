@@ -169,6 +169,9 @@ func (x *exchange) query(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := q.check(); err != nil {
+		return err
+	}
 	q.NoValue = q.NoValue || x.Name == "list"
 	page, err := x.backend.Query(ctx, x.To, x.NS, q)
 	if err != nil {

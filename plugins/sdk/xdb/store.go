@@ -41,6 +41,9 @@ func (s *Store) ask(ctx context.Context, owner, ns, name, kind string, body []by
 	if len(body) > MaxBody {
 		return nil, TooLarge(fmt.Sprintf("a question is longer than %d bytes", MaxBody))
 	}
+	if err := errors.Join(checkName("the owner", owner, MaxOwner), checkName("the namespace", ns, MaxNS)); err != nil {
+		return nil, err
+	}
 	answer, err := s.asker.Ask(ctx, &packet.Packet{
 		Kind: packet.XDB, To: owner, From: s.from, Name: name, Type: kind, NS: ns, Body: body,
 	})
@@ -52,6 +55,9 @@ func (s *Store) ask(ctx context.Context, owner, ns, name, kind string, body []by
 
 // Get returns the item of a key, and whether there is one.
 func (s *Store) Get(ctx context.Context, owner, ns, key string) (it Item, found bool, err error) {
+	if err := checkKey(key); err != nil {
+		return it, false, err
+	}
 	answer, err := s.ask(ctx, owner, ns, "get", "get", appendKey(make([]byte, 0, len(key)+16), key))
 	if err != nil {
 		return it, false, err
@@ -71,6 +77,9 @@ func (s *Store) Get(ctx context.Context, owner, ns, key string) (it Item, found 
 func (s *Store) GetAll(ctx context.Context, owner, ns string, keys ...string) ([]Item, error) {
 	var body []byte
 	for _, key := range keys {
+		if err := checkKey(key); err != nil {
+			return nil, err
+		}
 		body = appendKey(body, key)
 	}
 	answer, err := s.ask(ctx, owner, ns, "get", "get", body)
@@ -82,6 +91,9 @@ func (s *Store) GetAll(ctx context.Context, owner, ns string, keys ...string) ([
 
 // Query returns a page of a namespace.
 func (s *Store) Query(ctx context.Context, owner, ns string, q Query) (Page, error) {
+	if err := q.check(); err != nil {
+		return Page{Count: -1}, err
+	}
 	answer, err := s.ask(ctx, owner, ns, "query", "get", q.AppendXML(nil))
 	if err != nil {
 		return Page{Count: -1}, err
@@ -168,6 +180,9 @@ func (s *Store) one(ctx context.Context, owner, name string, c Change) (Rev, err
 }
 
 func (s *Store) change(ctx context.Context, owner, name, ns string, changes []Change) error {
+	if err := checkAll(changes); err != nil {
+		return err
+	}
 	size := 0
 	for i := range changes {
 		size += len(changes[i].Value) + 96
@@ -228,6 +243,9 @@ func (s *Store) Namespaces(ctx context.Context, owner string) ([]string, error) 
 
 // Keys returns a page of a namespace without the values.
 func (s *Store) Keys(ctx context.Context, owner, ns string, q Query) (Page, error) {
+	if err := q.check(); err != nil {
+		return Page{Count: -1}, err
+	}
 	answer, err := s.ask(ctx, owner, ns, "list", "get", q.AppendXML(nil))
 	if err != nil {
 		return Page{Count: -1}, err
