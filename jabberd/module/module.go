@@ -91,7 +91,7 @@ func Find(modules []Module, name string, kinds []packet.Kind) *Module {
 // Pick returns the module that makes the handler of a block with a label: m
 // itself, or that of its services which the label names.
 func (m *Module) Pick(label string) (*Module, error) {
-	if len(m.Services) == 0 {
+	if len(m.Services) == 0 && m.Other == nil {
 		return m, nil
 	}
 	for i := range m.Services {
