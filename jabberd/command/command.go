@@ -37,7 +37,7 @@ func Main(args []string, linked []module.Module) int {
 		Use: "jabberd", Short: "A packet engine with a delivery tree, and an XMPP server on it",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(p.run(), p.explain(), p.user(), status(), dead())
+	root.AddCommand(p.run(), p.explain(), p.user(), p.plugin(), status(), dead())
 	root.AddCommand(cli.Commands(cli.Server{Describe: p.describe, Make: p.make})...)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

@@ -36,7 +36,7 @@ func (p *program) programs(ctx context.Context, f *config.File) (*server.Program
 		list = append(list, wire.Program{Name: name, Path: filepath.Join(dir, name)})
 	}
 	for _, x := range f.Plugins {
-		list = append(list, plugin(x, dir))
+		list = append(list, pluginProgram(x, dir))
 	}
 	programs, errs := server.Describe(ctx, list)
 	var diags hcl.Diagnostics
@@ -46,7 +46,7 @@ func (p *program) programs(ctx context.Context, f *config.File) (*server.Program
 	return programs, diags
 }
 
-func plugin(x config.Plugin, dir string) wire.Program {
+func pluginProgram(x config.Plugin, dir string) wire.Program {
 	p := wire.Program{Name: x.Name, Path: x.Path, Args: x.Args, Checksum: x.Checksum, Attach: x.Attach}
 	if p.Path != "" && !strings.Contains(p.Path, "/") {
 		p.Path = filepath.Join(dir, p.Path)
