@@ -18,7 +18,7 @@ import (
 // args are the arguments of the block: its schema and its documentation.
 type args struct {
 	Words  []string `json:"words" default:"hello,hi" doc:"What is a greeting: messages with one of these words, in capitals or not."`
-	Answer string   `json:"answer" default:"Hello {name}, this is greeting {times}." doc:"What is answered. \\{name\\} is who has greeted, \\{times\\} how often by now."`
+	Answer string   `json:"answer" default:"Hello {name}, this is greeting {times}." doc:"What is answered: {name} is who has greeted, {times} how often by now."`
 }
 
 // Module is the block type greeter.
