@@ -62,6 +62,13 @@ func TestStores(t *testing.T) {
 				if owners, _, err := store.Owners(t.Context(), "example.org", "n", "", 9); err != nil || len(owners) != 1 || owners[0] != ann {
 					t.Errorf("got %v, %v", owners, err)
 				}
+				if name != "memory" {
+					h.Restart()
+					store = xdb.New(h.Env(), "tester@example.org")
+					if it, found, err := store.Get(t.Context(), ann, "n", "large"); err != nil || !found || it.Rev != rev {
+						t.Errorf("after a restart: %v, %v, %v", found, it.Rev, err)
+					}
+				}
 				if err := store.Drop(t.Context(), ann, "", ""); err != nil {
 					t.Error(err)
 				}

@@ -461,6 +461,38 @@ func TestCacheIsSmall(t *testing.T) {
 	}
 }
 
+// Whatever a file has, nothing panics, and what is changed then is there.
+func FuzzFile(f *testing.F) {
+	const head, item = "<namespace owner='ann@example.org' name='n'>\n", "<item key='a' rev='0000000000001'>1</item>\n"
+	for _, seed := range []string{
+		"", head, head + item, head + item + "</namespace>\n", head + "<batch items='2'/>\n" + item + "</namespace>\n",
+		head + item + item + "</namespace>\n\x00\x00", "<?xml version='1.0'?>" + head + "</namespace>",
+	} {
+		f.Add([]byte(seed))
+	}
+	p := &place{dir: f.TempDir()}
+	var err error
+	if p.files, err = file.Open(p.dir, file.Options{Cache: 1 << 20, MaxSize: 1 << 20}); err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { p.files.Close() })
+	p.Store = conformance.NewStore(p.files)
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if err := p.Drop(t.Context(), ann, "", ""); err != nil {
+			t.Fatal(err)
+		}
+		p.put(t, "n", "k", "")
+		write(t, p.file(t), string(content))
+		if _, err := p.GetAll(t.Context(), ann, "n"); err != nil {
+			return
+		}
+		p.put(t, "n", "k", "new")
+		if it, found, err := p.Get(t.Context(), ann, "n", "k"); err != nil || !found || string(it.Value) != "new" {
+			t.Fatalf("%q: got %+v, %v", content, it, err)
+		}
+	})
+}
+
 func benchmarked(b *testing.B, sync bool) *file.Store {
 	s, err := file.Open(b.TempDir(), file.Options{Sync: sync, Cache: 8 << 20, MaxSize: 64 << 20})
 	if err != nil {
