@@ -1,0 +1,143 @@
+package sm
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+// A wheel is the clock of a service, in seconds: coarse, but reading it costs
+// nothing, and so do sessions that wait.
+type wheel struct {
+	second atomic.Int64
+
+	mu   sync.Mutex
+	due  map[int64][]*session // by second
+	done int64                // seconds up to it have been dealt with
+}
+
+// now returns the second that it is.
+func (w *wheel) now() int64 { return w.second.Load() }
+
+// set says what time it is.
+func (w *wheel) set(now time.Time) { w.second.Store(now.Unix()) }
+
+// wake has the clock look at a session in a second, or earlier. The account is
+// locked.
+func (w *wheel) wake(x *session, at int64) {
+	if x.due != 0 && x.due <= at {
+		return
+	}
+	x.due = at
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.due == nil {
+		w.due = map[int64][]*session{}
+	}
+	w.due[max(at, w.done+1)] = append(w.due[max(at, w.done+1)], x)
+}
+
+// take returns the sessions whose second has come.
+func (w *wheel) take() []*session {
+	now := w.now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.done == 0 || now-w.done > int64(len(w.due))+60 { // few of many seconds have any
+		var list []*session
+		for at, some := range w.due {
+			if at <= now {
+				list = append(list, some...)
+				delete(w.due, at)
+			}
+		}
+		w.done = now
+		return list
+	}
+	var list []*session
+	for ; w.done < now; w.done++ {
+		list = append(list, w.due[w.done+1]...)
+		delete(w.due, w.done+1)
+	}
+	return list
+}
+
+// Seconds between two looks at all sessions.
+const (
+	sweepEvery   = 60
+	silenceLimit = 300 // of a connection until it is asked whether it is there
+)
+
+// tick does what is due.
+func (s *Service) tick(now time.Time) {
+	before := s.clock.now()
+	s.clock.set(now)
+	if s.clock.now() == before {
+		return
+	}
+	for _, x := range s.clock.take() {
+		s.look(x)
+	}
+	if before/sweepEvery != s.clock.now()/sweepEvery {
+		s.sweep()
+	}
+	s.commit() // what was not worth a write of its own
+	s.compact()
+	s.replay.forget(s.clock.now())
+}
+
+// look does what is due for a session.
+func (s *Service) look(x *session) {
+	a := x.account
+	a.mu.Lock()
+	x.due = 0
+	if x.ended || !x.isManaged() {
+		a.mu.Unlock()
+		return
+	}
+	m, now := x.managed, s.clock.now()
+	if x.conn.IsZero() {
+		end := m.lost + int64(m.max.Seconds()) + 1
+		if now < end {
+			s.clock.wake(x, end)
+		}
+		a.mu.Unlock()
+		if now >= end {
+			s.finish(x, "")
+		}
+		return
+	}
+	dead := s.lookAcks(x, now)
+	conn := x.conn
+	a.mu.Unlock()
+	if dead {
+		s.env.Log().Debug("the client does not acknowledge; its connection is given up", "session", x.jid)
+		s.source.Deliver(s.ctx, streamEnd(conn, x.token, x.jid, "connection-timeout", nil), 0)
+		s.closed(x, conn, true)
+		return
+	}
+	s.drain(x)
+}
+
+// sweep asks connections that have long been silent whether they are there: the
+// answer to one that is not is that it has ended.
+func (s *Service) sweep() {
+	now := s.clock.now()
+	s.sessions.each(func(x *session) {
+		x.account.mu.Lock()
+		silent := !x.conn.IsZero() && now-x.heard > silenceLimit
+		conn := x.conn
+		x.account.mu.Unlock()
+		if silent {
+			s.probe(x, conn)
+		}
+	})
+}
+
+// probe asks a connection whether it is there.
+func (s *Service) probe(x *session, conn packet.Token) {
+	p := streamEnd(conn, x.token, x.jid, "", nil)
+	p.Name = "sync"
+	s.source.Deliver(s.ctx, p, 0)
+}

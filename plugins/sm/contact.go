@@ -1,0 +1,116 @@
+package sm
+
+import (
+	"slices"
+
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/xml"
+)
+
+// A contact is what a roster has about one address. It is replaced, never
+// changed.
+type contact struct {
+	jid    string // bare
+	name   string
+	groups []string
+	state  subscription
+
+	// listed says that the account's clients see it. One that has only asked
+	// to be let in is not (RFC 6121 section 3.1.3).
+	listed  bool
+	request []byte // with pendingIn: the content of what it asked with
+}
+
+// isGone reports whether nothing is left to be known.
+func (c *contact) isGone() bool { return !c.listed && c.state == none }
+
+func (c *contact) equal(d *contact) bool {
+	return c.sameToClients(d) && c.state == d.state && string(c.request) == string(d.request)
+}
+
+// visible are the parts of a subscription that clients see.
+const visible = to | from | pendingOut | approved
+
+func (c *contact) sameToClients(d *contact) bool {
+	return c.listed == d.listed && c.name == d.name && c.state&visible == d.state&visible && slices.Equal(c.groups, d.groups)
+}
+
+// appendItem writes the contact as clients see it.
+func (c *contact) appendItem(dst []byte) []byte { return append(c.append(dst), "</item>"...) }
+
+func (c *contact) append(dst []byte, more ...string) []byte {
+	ask, approval := "", ""
+	if c.state&pendingOut != 0 {
+		ask = "subscribe"
+	}
+	if c.state&approved != 0 {
+		approval = "true"
+	}
+	attrs := append([]string{"jid", c.jid, "name", c.name, "subscription", c.state.String(), "ask", ask, "approved", approval}, more...)
+	dst = xml.AppendStart(dst, "item", "", attrs...)
+	for _, g := range c.groups {
+		dst = xml.AppendElement(dst, "group", "", g)
+	}
+	return dst
+}
+
+// value is the contact as it is stored.
+func (c *contact) value() []byte {
+	more := []string{"xmlns", ns.Roster}
+	if !c.listed {
+		more = append(more, "listed", "false")
+	}
+	if c.state&pendingIn != 0 {
+		more = append(more, "pending", "in")
+	}
+	b := c.append(nil, more...)
+	if len(c.request) > 0 {
+		b = xml.AppendStart(b, "request", ns.Client)
+		b = append(b, c.request...)
+		b = xml.AppendEnd(b, "request")
+	}
+	return xml.AppendEnd(b, "item")
+}
+
+// parseContact reads a stored contact.
+func parseContact(jid string, value []byte) *contact {
+	c := &contact{jid: jid}
+	el, ok := xml.First(value, ns.Roster)
+	if !ok {
+		return c
+	}
+	c.name = el.Attr("name")
+	switch el.Attr("subscription") {
+	case "to":
+		c.state = to
+	case "from":
+		c.state = from
+	case "both":
+		c.state = both
+	}
+	if el.Attr("ask") == "subscribe" {
+		c.state |= pendingOut
+	}
+	if el.Attr("approved") == "true" {
+		c.state |= approved
+	}
+	if el.Attr("pending") == "in" {
+		c.state |= pendingIn
+	}
+	c.listed = el.Attr("listed") != "false"
+	for child := range el.Elements() {
+		switch {
+		case child.Is("group", ns.Roster):
+			c.groups = append(c.groups, child.Text())
+		case child.Is("request", ns.Client):
+			c.request = slices.Clone(child.Inner())
+		}
+	}
+	return c
+}
+
+// ask is the request of a contact that the account has not answered.
+func (c *contact) ask(jid string) packet.Packet {
+	return packet.Packet{To: jid, From: c.jid, Name: "presence", Type: "subscribe", Body: c.request}
+}

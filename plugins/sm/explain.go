@@ -1,0 +1,139 @@
+package sm
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/xml"
+)
+
+// Explain says what Handle would do with a packet.
+func (s *Service) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, string) {
+	switch {
+	case p.Kind == packet.Session:
+		return s.explainSession(p)
+	case packet.Local(p.To) == "":
+		return explainHost(p)
+	}
+	a := s.accounts.lock(packet.Bare(p.To))
+	if a == nil {
+		a = &account{jid: packet.Bare(p.To)}
+		a.mu.Lock()
+	}
+	defer a.mu.Unlock()
+	switch p.Name {
+	case "message":
+		return s.explainMessage(a, p)
+	case "presence":
+		return explainPresence(a, p)
+	case "iq":
+		return explainIQ(a, p)
+	}
+	return packet.Pass, "it is no stanza"
+}
+
+func (s *Service) explainSession(p *packet.Packet) (packet.Verdict, string) {
+	x := s.sessions.find(p.Far)
+	switch {
+	case p.Flags&packet.Down != 0:
+		return packet.Pass, "it is on its way to a connection, not to a session"
+	case x == nil && p.Far.IsZero():
+		return packet.Claim, "the connection has no session yet; it may bind a resource or resume a session"
+	case x == nil:
+		return packet.Pass, "no session has this token: the connection is told that it has ended"
+	}
+	return packet.Claim, "it is from the client of " + x.jid
+}
+
+func explainHost(p *packet.Packet) (packet.Verdict, string) {
+	if p.Name == "iq" && (p.Type == "get" || p.Type == "set") && packet.Resource(p.To) == "" {
+		if el, ok := xml.First(p.Body, ns.Client); ok {
+			switch el.NS() {
+			case ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Session:
+				return packet.Claim, p.To + " answers this itself"
+			}
+		}
+	}
+	return packet.Pass, "it is to the host itself, and nothing that the session manager answers"
+}
+
+// presenceText says who is there.
+func (a *account) presenceText() string {
+	switch n := len(a.sessions); n {
+	case 0:
+		return a.jid + " has no session"
+	case 1:
+		return a.jid + " has 1 resource"
+	default:
+		return fmt.Sprintf("%s has %d resources", a.jid, n)
+	}
+}
+
+func (s *Service) explainMessage(a *account, p *packet.Packet) (packet.Verdict, string) {
+	var room [8]*session
+	targets, where := a.route(p, room[:0])
+	switch where {
+	case toStorage:
+		if s.args().Offline.Max == 0 {
+			return packet.Pass, a.presenceText() + " that takes it, and no messages are kept: it is refused"
+		}
+		return packet.Claim, a.presenceText() + " that takes it: it is kept until there is one, if there is such an account"
+	case toSender:
+		return packet.Pass, a.presenceText() + " that takes it: it is refused with service-unavailable"
+	case nowhere:
+		return packet.Claim, a.presenceText() + " that takes it, and its sender need not know: it is dropped"
+	}
+	names := make([]string, 0, len(targets))
+	for _, x := range targets {
+		names = append(names, x.text())
+	}
+	return packet.Claim, a.presenceText() + "; the message goes to " + strings.Join(names, " and ")
+}
+
+func (x *session) text() string {
+	switch {
+	case x.conn.IsZero():
+		return x.jid + " (whose connection is lost; it waits to be resumed)"
+	case x.presence == nil:
+		return x.jid + " (not available)"
+	}
+	return fmt.Sprintf("%s (priority %d)", x.jid, x.priority)
+}
+
+func explainPresence(a *account, p *packet.Packet) (packet.Verdict, string) {
+	resource := packet.Resource(p.To)
+	switch {
+	case isSubscription(p.Type):
+		return packet.Claim, "it changes the subscription between " + a.jid + " and " + packet.Bare(p.From)
+	case p.Type == "probe":
+		return packet.Claim, "it is answered with the presence of " + a.jid + ", if " + packet.Bare(p.From) + " is subscribed to it"
+	case resource != "" && a.bound(resource) == nil:
+		return packet.Claim, a.presenceText() + " and none of this name: it is dropped"
+	case resource != "":
+		return packet.Claim, "it goes to " + a.bound(resource).text()
+	}
+	return packet.Claim, a.presenceText() + "; it goes to all that are available"
+}
+
+func explainIQ(a *account, p *packet.Packet) (packet.Verdict, string) {
+	resource := packet.Resource(p.To)
+	asks := p.Type == "get" || p.Type == "set"
+	switch {
+	case resource != "" && a.bound(resource) != nil:
+		return packet.Claim, "it goes to " + a.bound(resource).text()
+	case !asks:
+		return packet.Claim, "it answers nothing that was asked: it is dropped"
+	case resource != "":
+		return packet.Pass, a.presenceText() + " and none of this name: it is refused with service-unavailable"
+	}
+	if el, ok := xml.First(p.Body, ns.Client); ok {
+		switch el.NS() {
+		case ns.Roster, ns.DiscoInfo, ns.DiscoItems, ns.Ping:
+			return packet.Claim, "the server answers for " + a.jid
+		}
+	}
+	return packet.Pass, "nothing here answers this for " + a.jid
+}

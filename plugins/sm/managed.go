@@ -1,0 +1,285 @@
+package sm
+
+import (
+	"context"
+	"time"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/journal"
+)
+
+// Managed is what a session has beside the rest once its client has enabled
+// stream management (XEP-0198): the stanzas that the client has not
+// acknowledged, and how many of its own the server has. All of it is in the
+// journal before anybody is told of it.
+//
+// Stanzas to the client are numbered from 1 over the life of the session. On
+// a connection, Seq goes on from one to the next too, so that what is sent
+// again after a death is dropped there if it has been seen.
+type managed struct {
+	id   [16]byte      // what resumes it, with the token
+	max  time.Duration // how long it may be resumed; 0 is not at all
+	lost int64         // second in which its connection was lost
+
+	received uint64    // stanzas of the client: h, but for its 32 bits
+	pending  []inbound // of these, those whose handling has not ended
+
+	acked   uint64   // stanzas that the client has
+	queue   []queued // those after
+	bytes   int      // in queue
+	written uint64   // the last that was given to the connection
+	first   uint64   // the last before the connection
+	sending bool     // somebody is in drain
+	asked   int64    // second in which the client was asked for an acknowledgement that it owes; 0 is none
+	late    bool     // it is to be asked, however little it is
+
+	hello  *packet.Packet // enabled or resumed, goes before all stanzas of the connection
+	helloH uint64         // received when it was made
+	kind   helloKind
+	after  int64 // second before which hello must not go
+
+	downward module.Source // to the connection
+	outward  module.Source // stanzas of the client
+}
+
+// helloKind says how the client came to be managed on its connection.
+type helloKind uint8
+
+const (
+	noHello helloKind = iota
+	isEnabled
+	isResumed
+)
+
+// The Seq of what opens a connection. Stanzas follow.
+const (
+	seqBound = 1 + iota
+	seqHello
+)
+
+// maxPending is how many stanzas of a client may be under way at once.
+const maxPending = 1024
+
+// A queued stanza waits for its acknowledgement.
+type queued struct {
+	p      packet.Packet // as it was for the account
+	at     int64         // when it came, Unix milliseconds
+	place  journal.Pos   // of its record
+	stored string        // its key among the offline messages, "" if it is none
+	copies *copies       // with other sessions; nil if it is the only one
+}
+
+// Copies are the sessions that one message went to: while one of them has it,
+// the others need not.
+type copies struct {
+	held  int  // unacknowledged in so many queues
+	taken bool // a client has it
+}
+
+// inbound is a stanza of the client that is being handled.
+type inbound struct {
+	number uint64
+	left   int // things that have to end
+	place  journal.Pos
+}
+
+func (m *managed) resumable() bool { return m.max > 0 }
+
+// last returns the number of the last stanza.
+func (m *managed) last() uint64 { return m.acked + uint64(len(m.queue)) }
+
+// newManaged makes the stream management of a session.
+func (s *Service) newManaged(x *session) *managed {
+	m := &managed{}
+	m.downward = s.env.Source(module.SourceConfig{Window: errandWindow, Own: true})
+	m.outward = s.env.Source(module.SourceConfig{Window: errandWindow, Own: true, Settled: func(o []packet.Outcome) {
+		x.account.mu.Lock()
+		defer x.account.mu.Unlock()
+		for i := range o {
+			s.ended(x, o[i].Tag)
+		}
+	}})
+	return m
+}
+
+// receive counts a stanza of the client and puts it into the journal, with the
+// Seq that it had on the connection. The account is locked, but for the time
+// that the client has too many under way.
+func (s *Service) receive(ctx context.Context, x *session, p *packet.Packet, seq uint64) (uint64, error) {
+	m := x.managed
+	for len(m.pending) >= maxPending && !x.ended {
+		if err := s.await(ctx, x.account); err != nil {
+			return 0, err
+		}
+	}
+	place, err := s.journalIn(x, m.received+1, seq, p)
+	if err != nil {
+		return 0, err
+	}
+	m.received++
+	m.pending = append(m.pending, inbound{number: m.received, left: 1, place: place})
+	return m.received, nil
+}
+
+// routeManaged puts into the tree what a stanza of a managed session leads to.
+func (s *Service) routeManaged(x *session, p *packet.Packet, number uint64) {
+	a := x.account
+	a.mu.Lock()
+	for i := range x.managed.pending {
+		if in := &x.managed.pending[i]; in.number == number {
+			in.left++
+			break
+		}
+	}
+	a.mu.Unlock()
+	// If it fails the server is stopping, and the stanza stays in the journal.
+	x.managed.outward.Deliver(s.ctx, p, number)
+}
+
+// ended says that one thing that a stanza led to has ended. The account is
+// locked.
+func (s *Service) ended(x *session, number uint64) {
+	m := x.managed
+	for i := range m.pending {
+		in := &m.pending[i]
+		if in.number != number {
+			continue
+		}
+		if in.left--; in.left == 0 {
+			m.pending = append(m.pending[:i], m.pending[i+1:]...)
+			s.journalDone(x, number)
+			x.account.signal()
+		}
+		return
+	}
+}
+
+// enqueue puts a stanza behind those that managed sessions of an account wait
+// to have acknowledged. It goes to so many sessions in all. The account is
+// locked.
+func (t *act) enqueue(managed []*session, all int, p *packet.Packet) {
+	q := queued{p: *p, at: time.Now().UnixMilli(), stored: t.stored}
+	if all > 1 {
+		q.copies = &copies{held: len(managed), taken: len(managed) < all}
+	}
+	place, err := t.s.journalOut(managed, &q)
+	if err != nil {
+		t.s.env.Log().Error("journal: " + err.Error())
+	}
+	q.place = place
+	t.write = true
+	for _, x := range managed {
+		m := x.managed
+		m.queue = append(m.queue, q)
+		m.bytes += size(&q.p)
+		if !x.conn.IsZero() {
+			t.wake = append(t.wake, x)
+		}
+	}
+}
+
+// size is about what a stanza takes in memory.
+func size(p *packet.Packet) int {
+	return 512 + len(p.Body) + len(p.Attrs) + len(p.To) + len(p.From) + len(p.ID)
+}
+
+// isFull reports whether the queue of a managed session takes no more.
+func (s *Service) isFull(x *session) bool {
+	limits := &s.args().Management
+	return x.isManaged() && (len(x.managed.queue) >= limits.Queue || x.managed.bytes >= int(limits.Size))
+}
+
+// drain gives to the connection of a managed session what is in the journal
+// and was not given yet, in order. No lock is held. Whoever comes while
+// somebody is at it can go on: that one sees what is new.
+func (s *Service) drain(x *session) {
+	a, m := x.account, x.managed
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if m.sending {
+		return
+	}
+	m.sending = true
+	defer func() { m.sending = false }()
+	var p packet.Packet
+	for s.next(x, &p) {
+		a.mu.Unlock()
+		err := m.downward.Deliver(s.ctx, &p, 0)
+		a.mu.Lock()
+		if err != nil {
+			return // the server is stopping; what waits is in the journal
+		}
+	}
+}
+
+// next finds what goes to the connection next. The account is locked.
+func (s *Service) next(x *session, p *packet.Packet) bool {
+	m := x.managed
+	if x.conn.IsZero() || x.ended {
+		return false
+	}
+	switch {
+	case m.hello != nil:
+		if s.clock.now() < m.after {
+			s.clock.wake(x, m.after)
+			return false
+		}
+		*p, m.hello = *m.hello, nil
+		p.Seq = seqHello
+	case m.written < m.last() && m.queue[m.written-m.acked].place < s.journal.Durable():
+		*p = m.queue[m.written-m.acked].p
+		m.written++
+		p.Seq = seqHello + m.written - m.first
+	case m.asked == 0 && m.written > m.acked && (m.late || m.written-m.acked >= uint64(s.args().Management.Request)):
+		s.ask(x, p)
+	default:
+		if m.written > m.acked && m.asked == 0 {
+			s.clock.wake(x, s.clock.now()+requestDelay)
+		}
+		return false
+	}
+	p.Kind, p.Flags = packet.Session, packet.Down
+	p.Host, p.Section, p.Near, p.Far = x.conn.Host, x.conn.Section, x.token, x.conn
+	return true
+}
+
+// ack takes the client's count of the stanzas that it has, of which 32 bits
+// are known, and reports whether it can be. The account is locked.
+func (s *Service) ack(x *session, h uint32) (stored string, ok bool) {
+	m := x.managed
+	n := uint64(h - uint32(m.acked))
+	if n > m.written-m.acked {
+		return "", false
+	}
+	if n == 0 {
+		return "", true
+	}
+	stored = m.drop(int(n))
+	m.acked += n
+	s.journalAck(x)
+	x.account.signal()
+	return stored, true
+}
+
+// drop takes stanzas off the queue that the client has, and returns the key of
+// the last among them that was kept in storage.
+func (m *managed) drop(n int) (stored string) {
+	for i := range m.queue[:n] {
+		q := &m.queue[i]
+		if q.stored != "" {
+			stored = q.stored
+		}
+		if q.copies != nil {
+			q.copies.taken = true
+			q.copies.held--
+		}
+		m.bytes -= size(&q.p)
+	}
+	clear(m.queue[:n])
+	m.queue = m.queue[n:]
+	if len(m.queue) == 0 {
+		m.queue = nil // or it would creep through memory
+	}
+	return stored
+}

@@ -1,0 +1,155 @@
+package sm
+
+import (
+	"context"
+
+	"github.com/jabberii/server/jabberd/packet"
+	auth "github.com/jabberii/server/plugins/sdk/account"
+)
+
+// stanza handles a stanza for one of the hosts.
+func (s *Service) stanza(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
+	if packet.Local(p.To) == "" {
+		return s.host(ctx, p)
+	}
+	if p.Flags&packet.Redelivered != 0 && s.replay.saw(packet.Bare(p.To), p) {
+		return packet.Claim, nil
+	}
+	switch p.Name {
+	case "message":
+		return s.message(ctx, p)
+	case "presence":
+		return s.presence(ctx, p)
+	case "iq":
+		return s.iq(ctx, p)
+	}
+	return packet.Pass, nil
+}
+
+// A way is what becomes of a message to an account.
+type way uint8
+
+const (
+	toSessions way = iota
+	toStorage      // kept until somebody is there
+	toSender       // refused
+	nowhere        // ignored
+)
+
+// unavailable is what the sender of a stanza is told that cannot be delivered.
+func unavailable() error { return packet.Refuse("service-unavailable", "") }
+
+// route decides where a message goes (RFC 6121 section 8.5), and appends the
+// sessions that it goes to. The account is locked.
+func (a *account) route(p *packet.Packet, targets []*session) ([]*session, way) {
+	if resource := packet.Resource(p.To); resource != "" {
+		if x := a.bound(resource); x != nil {
+			if a.isSpooling(x) && isKept(p.Type) {
+				return targets, toStorage
+			}
+			return append(targets, x), toSessions
+		}
+		switch p.Type {
+		case "chat": // as if it were to the bare address
+		case "error", "headline":
+			return targets, nowhere
+		default:
+			return targets, toSender
+		}
+	}
+	switch p.Type {
+	case "groupchat":
+		return targets, toSender
+	case "error":
+		return targets, nowhere
+	case "headline":
+		for _, x := range a.sessions {
+			if x.presence != nil && x.priority >= 0 {
+				targets = append(targets, x)
+			}
+		}
+		if len(targets) == 0 {
+			return targets, nowhere
+		}
+		return targets, toSessions
+	}
+	if targets = a.mostAvailable(targets); len(targets) == 0 {
+		return targets, toStorage
+	}
+	return targets, toSessions
+}
+
+// mostAvailable appends the sessions with the highest priority, unless it is
+// negative. The account is locked.
+func (a *account) mostAvailable(targets []*session) []*session {
+	highest := -1
+	for _, x := range a.sessions {
+		if x.presence != nil && int(x.priority) > highest && !a.isSpooling(x) {
+			highest = int(x.priority)
+		}
+	}
+	for _, x := range a.sessions {
+		if highest >= 0 && x.presence != nil && int(x.priority) == highest && !a.isSpooling(x) {
+			targets = append(targets, x)
+		}
+	}
+	return targets
+}
+
+// isKept reports whether messages of a type are kept while nobody is there
+// (XEP-0160 section 3).
+func isKept(kind string) bool { return kind == "" || kind == "normal" || kind == "chat" }
+
+// message delivers a message to an account.
+func (s *Service) message(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
+	for {
+		a := s.accounts.lock(packet.Bare(p.To))
+		if a == nil {
+			a = new(account)
+			a.mu.Lock()
+		}
+		var room [8]*session
+		targets, where := a.route(p, room[:0])
+		x := s.full(targets)
+		if where == toSessions && x == nil {
+			t := act{s: s, ctx: ctx, flags: p.Flags}
+			t.down(a, targets, p)
+			a.mu.Unlock()
+			return packet.Claim, t.done()
+		}
+		a.mu.Unlock()
+		switch {
+		case x != nil:
+			s.overflow(x)
+		case where == nowhere:
+			return packet.Claim, nil
+		case where == toSender:
+			return packet.Pass, unavailable()
+		default:
+			if kept, err := s.keep(ctx, p); kept || err != nil {
+				return packet.Claim, err
+			}
+		}
+	}
+}
+
+// full returns one of the sessions whose queue is full, nil if none is.
+func (s *Service) full(targets []*session) *session {
+	for _, x := range targets {
+		if s.isFull(x) {
+			return x
+		}
+	}
+	return nil
+}
+
+// overflow ends a session whose client does not acknowledge.
+func (s *Service) overflow(x *session) {
+	s.env.Log().Warn("too many stanzas wait for the client's acknowledgement; its session ends", "session", x.jid)
+	s.finish(x, "resource-constraint")
+}
+
+// exists reports whether there is an account with a bare JID.
+func (s *Service) exists(ctx context.Context, jid string) (bool, error) {
+	return auth.Exists(ctx, s.store, jid)
+}

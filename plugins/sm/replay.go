@@ -1,0 +1,336 @@
+package sm
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/journal"
+)
+
+// A replay makes the sessions of before out of the records of the journal. A
+// record may be about a session whose state comes only later, since what was
+// before it has been released.
+type replay struct {
+	s        *Service
+	sessions map[packet.Token]*session
+	ending   map[packet.Token]bool
+	pending  map[packet.Token][]unhandled
+
+	mu   sync.Mutex
+	seen map[origin]uint64
+	end  int64 // second in which seen is forgotten
+}
+
+// unhandled is a stanza of a client whose handling had not ended.
+type unhandled struct {
+	in inbound
+	p  packet.Packet
+}
+
+// origin is where stanzas to an account come from.
+type origin struct {
+	to   string // bare
+	from packet.Token
+}
+
+// remembered is for how many seconds after a start stanzas may come again that
+// the process before has seen: longer than any packet lives in the tree.
+const remembered = 300
+
+func newReplay(s *Service) *replay {
+	return &replay{
+		s: s, sessions: map[packet.Token]*session{}, ending: map[packet.Token]bool{},
+		pending: map[packet.Token][]unhandled{}, seen: map[origin]uint64{},
+	}
+}
+
+// record takes a record.
+func (r *replay) record(at journal.Pos, b []byte) error {
+	in := reader{b: b}
+	switch kind(in.byte()) {
+	case recState:
+		r.state(at, &in)
+	case recEnding:
+		r.ending[in.token()] = true
+	case recEnd:
+		token := in.token()
+		delete(r.sessions, token)
+		delete(r.ending, token)
+	case recIn:
+		r.in(at, &in)
+	case recDone:
+		token, number := in.token(), in.uint()
+		r.pending[token] = slices.DeleteFunc(r.pending[token], func(u unhandled) bool { return u.in.number == number })
+	case recOut:
+		r.out(at, &in)
+	case recAck:
+		if x, number := r.sessions[in.token()], in.uint(); x != nil && x.isManaged() && number > x.managed.acked {
+			n := min(number-x.managed.acked, uint64(len(x.managed.queue)))
+			x.managed.drop(int(n))
+			x.managed.acked = number
+		}
+	case recDirected:
+		x, jid, sees := r.sessions[in.token()], in.string(), in.bool()
+		if x != nil {
+			x.show(jid, sees)
+		}
+	default:
+		in.bad = true
+	}
+	if in.bad {
+		return errRecord
+	}
+	return nil
+}
+
+func (r *replay) state(at journal.Pos, in *reader) {
+	token := in.token()
+	x := r.sessions[token]
+	if x == nil {
+		x = &session{token: token, recorded: true, place: at}
+	}
+	x.jid = in.string()
+	x.resource = packet.Resource(x.jid)
+	x.conn, x.seq, x.base = in.token(), in.uint(), in.uint()
+	x.interested, x.priority = in.bool(), int8(in.byte())
+	x.presence = nil
+	if in.bool() {
+		p := in.stanza()
+		x.presence = &p
+	}
+	if in.bool() {
+		if x.managed == nil {
+			x.managed = r.s.newManaged(x)
+		}
+		m := x.managed
+		for i := range m.id {
+			m.id[i] = in.byte()
+		}
+		m.kind = helloKind(in.byte())
+		m.max, m.lost = time.Duration(in.uint())*time.Second, int64(in.uint())
+		m.received = max(m.received, in.uint())
+		acked := in.uint()
+		if len(m.queue) == 0 {
+			m.acked = max(m.acked, acked)
+		}
+		m.first, m.helloH = in.uint(), in.uint()
+	} else {
+		x.seq = 0 // its stanzas are not in the journal; what comes again has to be handled
+	}
+	if !in.bad {
+		r.sessions[token] = x
+	}
+}
+
+func (r *replay) in(at journal.Pos, in *reader) {
+	token, number, seq, p := in.token(), in.uint(), in.uint(), in.stanza()
+	if in.bad {
+		return
+	}
+	r.pending[token] = append(r.pending[token], unhandled{in: inbound{number: number, left: 1, place: at}, p: p})
+	if x := r.sessions[token]; x != nil && x.isManaged() && number > x.managed.received {
+		x.managed.received = number
+		x.seq = max(x.seq, seq)
+	}
+}
+
+func (r *replay) out(at journal.Pos, in *reader) {
+	type target struct {
+		x      *session
+		number uint64
+	}
+	var targets []target
+	n := in.uint()
+	for i := uint64(0); i < n && !in.bad; i++ {
+		targets = append(targets, target{r.sessions[in.token()], in.uint()})
+	}
+	q := queued{at: int64(in.uint()), stored: in.string(), place: at}
+	taken := in.bool()
+	q.p = in.stanza()
+	if in.bad {
+		return
+	}
+	if !q.p.Near.IsZero() && q.p.Seq != 0 {
+		r.seen[origin{packet.Bare(q.p.To), q.p.Near}] = q.p.Seq
+	}
+	if len(targets) > 1 || taken {
+		q.copies = &copies{taken: taken}
+	}
+	for _, t := range targets {
+		if t.x == nil || !t.x.isManaged() || t.number != t.x.managed.last()+1 {
+			if q.copies != nil && t.x == nil {
+				q.copies.taken = true
+			}
+			continue
+		}
+		t.x.managed.queue = append(t.x.managed.queue, q)
+		t.x.managed.bytes += size(&q.p)
+		if q.copies != nil {
+			q.copies.held++
+		}
+	}
+}
+
+// saw reports whether the process before has given to an account a stanza that
+// comes again.
+func (r *replay) saw(jid string, p *packet.Packet) bool {
+	if p.Near.IsZero() || p.Seq == 0 {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seen[origin{jid, p.Near}] >= p.Seq
+}
+
+// forget gives memory back once nothing can come again.
+func (r *replay) forget(now int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.end != 0 && now > r.end {
+		r.seen, r.end = nil, 0
+	}
+}
+
+// finish puts the sessions where they belong.
+func (r *replay) finish() {
+	s := r.s
+	list := make([]*session, 0, len(r.sessions))
+	for token, x := range r.sessions {
+		list = append(list, x)
+		if m := x.managed; m != nil {
+			for _, u := range r.pending[token] {
+				m.pending = append(m.pending, u.in)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b *session) int {
+		return cmp.Or(cmp.Compare(a.jid, b.jid), cmp.Compare(a.token.Incarnation, b.token.Incarnation))
+	})
+	for _, x := range list {
+		a := s.accounts.hold(packet.Bare(x.jid))
+		x.account = a
+		x.heard = s.clock.now()
+		if r.ending[x.token] || a.bound(x.resource) != nil || !s.sessions.enterAgain(x) {
+			r.ending[x.token] = true
+			x.ended, x.conn = true, packet.Token{}
+			s.dying.add(x)
+			s.accounts.release(a)
+			continue
+		}
+		a.mu.Lock()
+		a.sessions = append(a.sessions, x)
+		s.sessions.connect(x, packet.Token{}, x.conn)
+		if m := x.managed; m != nil {
+			m.written = m.acked
+			if x.conn.IsZero() {
+				s.clock.wake(x, m.lost+int64(m.max.Seconds())+1)
+			} else {
+				s.greet(x)
+			}
+		}
+		a.mu.Unlock()
+		s.accounts.release(a)
+	}
+	s.sessions.findFree()
+	r.end = s.clock.now() + remembered
+}
+
+// recover lets the sessions of before go on: what had begun is ended, what the
+// clients have not acknowledged is sent again, and connections are asked
+// whether they are still there.
+func (s *Service) recover() {
+	r := s.replay
+	for token := range r.ending {
+		if x := r.sessions[token]; x != nil {
+			s.bury(x, packet.Token{}, "")
+		}
+	}
+	for token, list := range r.pending {
+		s.handleAgain(r.sessions[token], list)
+	}
+	for _, x := range r.sessions {
+		if x.isManaged() {
+			s.drain(x)
+		}
+		a := x.account
+		a.mu.Lock()
+		conn := x.conn
+		if !x.ended && x.presence != nil && x.priority >= 0 {
+			s.startSpool(a, x)
+		}
+		a.mu.Unlock()
+		if !conn.IsZero() {
+			s.probe(x, conn)
+		}
+	}
+	r.sessions, r.ending, r.pending = nil, nil, nil
+}
+
+// handleAgain handles stanzas of a client that were acknowledged to it. x is
+// nil if the session has been forgotten since.
+func (s *Service) handleAgain(x *session, list []unhandled) {
+	slices.SortFunc(list, func(a, b unhandled) int { return int(a.in.number) - int(b.in.number) })
+	for i := range list {
+		p := &list[i].p
+		p.Kind = packet.Session
+		ctx, cancel := context.WithTimeout(s.ctx, patience)
+		t := act{s: s, ctx: ctx, alone: true, flags: packet.Redelivered}
+		switch {
+		case x != nil && x.isManaged():
+			t.x, t.number = x, list[i].in.number
+			s.handleClient(&t, x, p)
+		case p.Name == "message" && p.To != "":
+			t.errand = s.errand(func() {})
+			t.normal(p)
+			t.errand.end()
+		}
+		cancel()
+	}
+}
+
+// graves are the sessions that have ended, while what that led to has not.
+type graves struct {
+	mu  sync.Mutex
+	set map[*session]struct{}
+}
+
+func (g *graves) add(x *session) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.set == nil {
+		g.set = map[*session]struct{}{}
+	}
+	g.set[x] = struct{}{}
+}
+
+// oldest returns the place of the oldest record that they need, or at.
+func (g *graves) oldest(at journal.Pos) journal.Pos {
+	g.mu.Lock()
+	list := make([]*session, 0, len(g.set))
+	for x := range g.set {
+		list = append(list, x)
+	}
+	g.mu.Unlock()
+	for _, x := range list {
+		x.account.mu.Lock()
+		busy := x.isManaged() && len(x.managed.pending) > 0
+		if busy {
+			at = min(at, x.managed.pending[0].place)
+		}
+		if !x.buried {
+			at = min(at, x.place)
+		}
+		forget := x.buried && !busy
+		x.account.mu.Unlock()
+		if forget {
+			g.mu.Lock()
+			delete(g.set, x)
+			g.mu.Unlock()
+		}
+	}
+	return at
+}

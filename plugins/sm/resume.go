@@ -1,0 +1,140 @@
+package sm
+
+import (
+	"context"
+	"crypto/subtle"
+	"strconv"
+	"sync"
+
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+// resume gives a session another connection (XEP-0198 section 5). p.From is
+// the account that has authenticated there.
+func (s *Service) resume(ctx context.Context, x *session, p *packet.Packet) (packet.Verdict, error) {
+	if x != nil {
+		return s.resumeAgain(ctx, x, p)
+	}
+	name := attribute(p, "previd")
+	h, err := strconv.ParseUint(attribute(p, "h"), 10, 32)
+	if err != nil {
+		return s.failed(ctx, p, "bad-request", "")
+	}
+	if x = s.resumed(name, packet.Bare(p.From)); x == nil {
+		attrs := ""
+		if received, ok := s.expired.find(name, packet.Bare(p.From)); ok {
+			attrs = " h='" + count(received) + "'"
+		}
+		return s.failed(ctx, p, "item-not-found", attrs)
+	}
+	a, m := x.account, x.managed
+	a.mu.Lock()
+	if x.ended {
+		a.mu.Unlock()
+		return s.failed(ctx, p, "item-not-found", "")
+	}
+	stored, ok := s.ack(x, uint32(h))
+	if !ok {
+		app := tooHigh(h, m.written)
+		a.mu.Unlock()
+		return packet.Claim, s.env.Deliver(ctx, streamEnd(p.Near, packet.Token{}, p.From, "undefined-condition", app))
+	}
+	old := x.conn
+	s.connect(x, p)
+	a.mu.Unlock()
+	if !old.IsZero() {
+		s.env.Deliver(ctx, streamEnd(old, x.token, x.jid, "conflict", nil))
+	}
+	if err := s.commit(); err != nil {
+		return packet.Pass, err
+	}
+	if stored != "" {
+		s.forgetStored(ctx, a, stored)
+	}
+	s.drain(x)
+	return packet.Claim, nil
+}
+
+// connect gives a session the connection that p came by: what is not
+// acknowledged goes to it again. The account is locked.
+func (s *Service) connect(x *session, p *packet.Packet) {
+	m := x.managed
+	s.sessions.connect(x, x.conn, p.Near)
+	x.base += x.seq
+	x.conn, x.seq, x.heard = p.Near, p.Seq, s.clock.now()
+	m.written, m.first = m.acked, m.acked
+	m.asked, m.late, m.after, m.lost = 0, false, 0, 0
+	m.kind, m.helloH = isResumed, m.received
+	s.greet(x)
+	s.journalState(x)
+}
+
+// resumeAgain handles a resume on a connection that has a session. It is
+// misuse, unless it is the one that has given it the session: then it comes
+// again because nobody could say that it was done.
+func (s *Service) resumeAgain(ctx context.Context, x *session, p *packet.Packet) (packet.Verdict, error) {
+	if !s.hear(x, p) {
+		return packet.Claim, nil
+	}
+	return s.failed(ctx, p, "unexpected-request", "")
+}
+
+// resumed returns the session of an account that a name resumes, nil if there
+// is none.
+func (s *Service) resumed(name, jid string) *session {
+	token, id, ok := parseName(name)
+	if !ok {
+		return nil
+	}
+	x := s.sessions.find(token)
+	if x == nil || x.account.jid != jid {
+		return nil
+	}
+	x.account.mu.Lock()
+	defer x.account.mu.Unlock()
+	m := x.managed
+	if m == nil || !m.resumable() || subtle.ConstantTimeCompare(m.id[:], id[:]) == 0 {
+		return nil
+	}
+	return x
+}
+
+// maxExpired is how many sessions are remembered that have ended.
+const maxExpired = 4096
+
+// Expiries remember how many stanzas sessions had received that have ended, so
+// that a client which comes too late to resume knows which to send again.
+type expiries struct {
+	mu     sync.Mutex
+	byName map[string]expiry
+	names  []string // a ring
+	next   int
+}
+
+type expiry struct {
+	jid      string
+	received uint64
+}
+
+func (e *expiries) add(name, jid string, received uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.byName == nil {
+		e.byName = map[string]expiry{}
+	}
+	if len(e.names) < maxExpired {
+		e.names = append(e.names, name)
+	} else {
+		delete(e.byName, e.names[e.next])
+		e.names[e.next] = name
+		e.next = (e.next + 1) % maxExpired
+	}
+	e.byName[name] = expiry{jid, received}
+}
+
+func (e *expiries) find(name, jid string) (received uint64, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	x, ok := e.byName[name]
+	return x.received, ok && x.jid == jid
+}

@@ -1,0 +1,228 @@
+package sm
+
+import (
+	"context"
+	"slices"
+
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/journal"
+	"github.com/jabberii/server/plugins/xmpp/ns"
+)
+
+// A session is what a client has bound: a resource of an account. All but the
+// first fields are guarded by the account's lock.
+type session struct {
+	token    packet.Token
+	account  *account
+	jid      string // full
+	resource string
+
+	conn  packet.Token // of the connection; zero while it has none
+	seq   uint64       // of the last packet of the connection
+	base  uint64       // sum of these of the connections before
+	heard int64        // second in which the connection was last heard of
+	ended bool
+
+	presence   *packet.Packet // as subscribers see it; nil while unavailable
+	priority   int8
+	interested bool                // it has asked for the roster, and is told of changes
+	directed   map[string]struct{} // addresses beside subscribers that see the presence
+
+	managed *managed // stream management, nil while it is not enabled
+	strange int64    // second in which a stanza of somebody else last went to it directly
+	due     int64    // second in which the clock looks at it; 0 is never
+
+	recorded bool        // it is in the journal
+	place    journal.Pos // of the first of its records that count
+	buried   bool        // it has ended, and so has what that led to
+}
+
+// isManaged reports whether stanzas to x are counted.
+func (x *session) isManaged() bool { return x.managed != nil }
+
+// up handles a packet from a connection.
+func (s *Service) up(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
+	if p.Flags&packet.Down != 0 {
+		return packet.Pass, nil
+	}
+	var x *session
+	if p.Far.IsZero() {
+		x = s.sessions.of(p.Near)
+	} else if x = s.sessions.find(p.Far); x == nil {
+		return packet.Pass, packet.Refuse("item-not-found", "the session has ended")
+	}
+	switch {
+	case isStanza(p) && x != nil:
+		return s.client(ctx, x, p)
+	case p.NS == "":
+		return s.connection(ctx, x, p)
+	case p.NS == ns.StreamManagement:
+		return s.manage(ctx, x, p)
+	case p.NS == ns.ClientState:
+		return packet.Claim, nil // it may send less, but need not
+	}
+	return s.refuseStream(ctx, p, "unsupported-stanza-type")
+}
+
+// isStanza reports whether p is a stanza of the client.
+func isStanza(p *packet.Packet) bool {
+	return p.NS == "" && (p.Name == "message" || p.Name == "presence" || p.Name == "iq")
+}
+
+// connection handles what c2s itself has to say, and what a client says before
+// it has a session.
+func (s *Service) connection(ctx context.Context, x *session, p *packet.Packet) (packet.Verdict, error) {
+	switch p.Name {
+	case "open", "sync":
+		if x != nil {
+			s.hear(x, p)
+		}
+		return packet.Claim, nil
+	case "close":
+		if x != nil {
+			s.closed(x, p.Near, p.Type != "end")
+		}
+		return packet.Claim, nil
+	case "end": // what went down had nobody to go to
+		if x != nil && p.Flags&packet.Bounced != 0 {
+			s.closed(x, p.Near, true)
+		}
+		return packet.Claim, nil
+	case "iq":
+		return s.bind(ctx, p)
+	}
+	if isStanza(p) {
+		return s.refuseStream(ctx, p, "not-authorized")
+	}
+	return s.refuseStream(ctx, p, "unsupported-stanza-type")
+}
+
+// hear notes that a connection is alive, and reports whether p is one of its
+// packets that has not been seen.
+func (s *Service) hear(x *session, p *packet.Packet) bool {
+	x.account.mu.Lock()
+	defer x.account.mu.Unlock()
+	return s.isNew(x, p)
+}
+
+// isNew is hear with the account locked.
+func (s *Service) isNew(x *session, p *packet.Packet) bool {
+	if x.ended || p.Near != x.conn {
+		return false // a connection that the session has left
+	}
+	x.heard = s.clock.now()
+	if p.Seq == 0 {
+		return true
+	}
+	if p.Seq <= x.seq {
+		return false
+	}
+	x.seq = p.Seq
+	return true
+}
+
+// refuseStream ends the stream of a client that does what it must not.
+func (s *Service) refuseStream(ctx context.Context, p *packet.Packet, condition string) (packet.Verdict, error) {
+	return packet.Claim, s.env.Deliver(ctx, streamEnd(p.Near, p.Far, p.From, condition, nil))
+}
+
+// streamEnd is the packet that ends a stream with an error, or without one if
+// condition is "".
+func streamEnd(conn, session packet.Token, jid, condition string, app []byte) *packet.Packet {
+	return &packet.Packet{
+		Kind: packet.Session, Flags: packet.Down, Host: conn.Host, Section: conn.Section, Near: session, Far: conn,
+		To: jid, Name: "end", Type: condition, Body: app,
+	}
+}
+
+// closed says that a connection of a session has ended; lost that the client
+// did not close its stream.
+func (s *Service) closed(x *session, conn packet.Token, lost bool) {
+	a := x.account
+	a.mu.Lock()
+	if x.ended || x.conn != conn {
+		a.mu.Unlock()
+		return
+	}
+	if lost && x.isManaged() && x.managed.resumable() {
+		s.disconnect(x)
+		a.mu.Unlock()
+		s.commit()
+		return
+	}
+	a.mu.Unlock()
+	s.finish(x, "")
+}
+
+// disconnect leaves a session without a connection, to be resumed. The account
+// is locked.
+func (s *Service) disconnect(x *session) {
+	s.sessions.connect(x, x.conn, packet.Token{})
+	x.base += x.seq
+	x.seq = 0
+	x.conn = packet.Token{}
+	m := x.managed
+	m.lost = s.clock.now()
+	m.asked = 0
+	m.hello = nil
+	s.journalState(x)
+	s.clock.wake(x, m.lost+int64(m.max.Seconds())+1)
+}
+
+// finish ends a session: its connection is told the condition, "" being none,
+// contacts that it is unavailable, and messages that its client has not
+// acknowledged go where they would go without it (XEP-0198 section 4).
+func (s *Service) finish(x *session, condition string) {
+	a := x.account
+	a.mu.Lock()
+	if x.ended {
+		a.mu.Unlock()
+		return
+	}
+	conn := s.end(x)
+	a.mu.Unlock()
+	s.commit()
+	s.bury(x, conn, condition)
+}
+
+// end takes a session out of its account. The account is locked; bury comes
+// next.
+func (s *Service) end(x *session) (conn packet.Token) {
+	a := x.account
+	x.ended = true
+	a.sessions = slices.DeleteFunc(a.sessions, func(y *session) bool { return y == x })
+	conn = x.conn
+	s.sessions.connect(x, conn, packet.Token{})
+	s.sessions.leave(x)
+	x.conn = packet.Token{}
+	if m := x.managed; m != nil {
+		s.expired.add(m.name(x.token), a.jid, m.received)
+	}
+	a.signal()
+	s.dying.add(x)
+	if a.spool != nil && a.spool.x == x {
+		a.spool.cancel()
+	}
+	s.journalEnding(x)
+	return conn
+}
+
+// bury does what the end of a session leads to, and then forgets it in the
+// journal.
+func (s *Service) bury(x *session, conn packet.Token, condition string) {
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	e := s.errand(func() {
+		x.account.mu.Lock()
+		defer x.account.mu.Unlock()
+		s.journalEnd(x)
+	})
+	t := act{s: s, ctx: ctx, alone: true, errand: e}
+	if !conn.IsZero() && condition != "" {
+		t.later = append(t.later, *streamEnd(conn, x.token, x.jid, condition, nil))
+	}
+	s.gone(&t, x)
+	s.reroute(&t, x)
+	t.done()
+	e.end()
+}
