@@ -97,19 +97,32 @@ func hello(w io.Writer, f *config.File) {
 		socket = filepath.Join(f.Engine.DataDir, server.SocketName)
 	}
 	fmt.Fprintf(w, "jabberd is up; its data is in %s.\n", f.Engine.DataDir)
+	host := usersOf(f)
+	if host == "" {
+		return
+	}
+	flag := ""
+	if socket != filepath.Join("data", server.SocketName) {
+		flag = " --socket " + socket
+	}
+	fmt.Fprintf(w, "Add users in another terminal, and log in with any XMPP client:\n  bin/jabberd user add ann@%s%s\n", host, flag)
+}
+
+// usersOf returns a host that has users, "" if there is none.
+func usersOf(f *config.File) string {
 	for _, s := range f.Sections {
+		host, users := "", false
 		for _, l := range s.Chain {
-			if l.Module != "load" || l.Label != "sm" {
-				continue
+			users = users || l.Module == "load" && l.Label == "sm"
+			if l.Module == "host" && host == "" {
+				host = l.Label
 			}
-			flag := ""
-			if socket != filepath.Join("data", server.SocketName) {
-				flag = " --socket " + socket
-			}
-			fmt.Fprintf(w, "To log in, add a user, and give a client the address and the password:\n  bin/jabberd user add ann@%s%s\n", s.ID, flag)
-			return
+		}
+		if users {
+			return host
 		}
 	}
+	return ""
 }
 
 // console writes log entries that no section claims, from a level on.

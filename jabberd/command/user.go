@@ -109,7 +109,7 @@ func prompt(cmd *cobra.Command, text string) (string, error) {
 func listUsers(cmd *cobra.Command, store *xdb.Store, domain string) error {
 	after := ""
 	for {
-		owners, more, err := store.Owners(cmd.Context(), domain, account.NS, after, 0)
+		owners, more, err := store.Owners(cmd.Context(), domain, account.NS, after, xdb.DefaultPage)
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ type Arg struct {
 	Args     []Arg    `json:"args,omitempty"`     // of Block and Blocks
 }
 
-// reserved are the names that every block of a chain or section may use for
+// reserved are the names that every block of a chain and section has for
 // the server's own settings. A module whose arguments use one is refused.
 var reserved = []string{"process", "timeout", "queue", "optional", "observe", "on_crash", "uplink", "label"}
 

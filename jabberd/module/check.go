@@ -53,7 +53,7 @@ func checkArgs(args []Arg, depth int) error {
 		switch {
 		case !isName(a.Name):
 			return fmt.Errorf("argument %q: a name is a letter, then letters, digits, _ and -", a.Name)
-		case slices.Contains(reserved, a.Name):
+		case depth == 0 && slices.Contains(reserved, a.Name):
 			return fmt.Errorf("argument %s: the name is the server's own", a.Name)
 		case seen[a.Name]:
 			return fmt.Errorf("argument %s is there twice", a.Name)

@@ -26,7 +26,7 @@ import (
 // program and not in the configuration.
 func Define[C any](name, doc string, kinds []packet.Kind, make func(Env, C) (packet.Handler, error)) Module {
 	m := Module{Name: name, Doc: doc, Kinds: kinds}
-	args, label := fields(name, reflect.TypeFor[C]())
+	args, label := fields(name, reflect.TypeFor[C](), true)
 	m.Args, m.Label = args, label
 	m.New = func(env Env, raw []byte) (packet.Handler, error) {
 		var c C
@@ -39,7 +39,7 @@ func Define[C any](name, doc string, kinds []packet.Kind, make func(Env, C) (pac
 }
 
 // fields returns the arguments that the fields of a struct are.
-func fields(of string, t reflect.Type) (args []Arg, label string) {
+func fields(of string, t reflect.Type, top bool) (args []Arg, label string) {
 	if t.Kind() != reflect.Struct {
 		panic(fmt.Sprintf("module %s: arguments are a struct, not %s", of, t))
 	}
@@ -53,7 +53,7 @@ func fields(of string, t reflect.Type) (args []Arg, label string) {
 			label = f.Tag.Get("label")
 			continue
 		}
-		if name == "" || slices.Contains(reserved, name) {
+		if name == "" || top && slices.Contains(reserved, name) {
 			panic(fmt.Sprintf("module %s: field %s: %q cannot be the name of an argument", of, f.Name, name))
 		}
 		args = append(args, argument(of+"."+name, name, f))
@@ -79,7 +79,7 @@ func argument(path, name string, f reflect.StructField) Arg {
 		if t.Kind() != reflect.Struct {
 			t = t.Elem()
 		}
-		a.Args, a.Label = fields(path, t)
+		a.Args, a.Label = fields(path, t, false)
 	case a.Default != "":
 		if _, err := a.value(); err != nil {
 			panic(fmt.Sprintf("module %s: default: %v", path, err))
