@@ -10,10 +10,14 @@
 //   PLUGIN_UNIX_SOCKET_DIR    the folder in which to make the socket
 //   JABBERD_PROCESS           what the process is called in the configuration
 //
-// The program listens on a unix socket in that folder, serves the service
-// Plugin there, and writes one line to its standard output:
+// The program listens on the unix socket "socket" in that folder, serves the
+// service Plugin there, without TLS, and writes one line to its standard output:
 //
 //   1|VERSION|unix|PATH|grpc|
+//
+// It is the started process itself that has to listen: a script in front of
+// it ends with exec. There is no PATH, so that a script names its interpreter
+// in full (#!/usr/bin/python3).
 //
 // VERSION is the highest protocol version that both speak (this file is version
 // 1), or, if there is none, the highest that the program speaks: jabberd then
@@ -21,7 +25,8 @@
 // field belong to hashicorp/go-plugin, whose handshake this is.
 //
 // Standard input is /dev/null. What is written to standard error goes to the
-// log line by line. A program that outlives jabberd (orphan_grace) must not
+// log line by line, with the level that a line begins with ("[INFO] ") or as
+// warn. A program that outlives jabberd (orphan_grace) must not
 // die of a closed standard error: it ignores SIGPIPE.
 //
 // A program called with the argument "describe" prints its DescribeReply as
@@ -29,7 +34,7 @@
 // configuration is checked. With two more arguments, a module that has services
 // and a label, it describes only the service that the label picks; that is for
 // labels which are files. One that is called with --debug, by a
-// person, listens at once and prints the line for the configuration:
+// person, may listen at once and print the line for the configuration:
 //
 //   plugin "NAME" { attach = "unix:PATH" }
 //
@@ -41,7 +46,9 @@
 // configuration there are only Describe and Make. If the stream of Link ends
 // without a Stop, jabberd was replaced or has died: the process goes on
 // for orphan_grace, and ends if nobody called Describe and Link again until
-// then.
+// then. It may end at once instead, and be started anew by the next jabberd.
+// Describe is called again and again while the process runs; one that does not
+// answer for 30 s is ended.
 //
 // PACKETS. Link is one stream of frames in both directions. A frame is what has
 // gathered since the last one was sent; its records count as if each had come
@@ -51,7 +58,18 @@
 // a time and in the order of their arrival (normal: bare from and bare to;
 // session: Flags DOWN and the token of the connection; xdb: from and to; log:
 // from). In the same Commit goes what the handling delivered: it takes effect
-// together with the verdict or not at all.
+// together with the verdict or not at all. A question (Delivery: ask) leaves
+// at once in a Commit of its own, without a cause, also while a packet is
+// handled; so the stream is read meanwhile. What storage is asked and answers
+// is written in plugins/sdk/xdb/doc.go.
+//
+// A frame has about 1 MiB, but one Commit may be larger; a limit on messages of
+// 4 MiB, as gRPC has it, is too small.
+//
+// A log entry is a Delivery without num and cause, of a packet of kind LOG:
+// name "entry", type debug, info, warn or error, from the id of the section,
+// body the text, attrs its fields (module and place of the link first), body
+// and values escaped as XML.
 //
 // What a plugin delivers, it holds until the Settlement with its number, and
 // delivers again with the flag REDELIVERED when the stream was made anew by a

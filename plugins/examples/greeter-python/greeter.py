@@ -95,7 +95,7 @@ class Greeter:
         env.deliver(name="message", type=packet.type, to=sender(packet), body="<body>%s</body>" % escape(said), **{"from": packet.to})
         return wire.CLAIM
 
-    async def explain(self, packet):
+    def explain(self, packet):
         """Says what handle would do, and why."""
         word = self.greeting(packet)
         if word:
@@ -130,11 +130,11 @@ class Greeter:
 
 
 class Env:
-    """What a block lends to its handler for one packet."""
+    """What a handler has for one packet, in the section and link that it stands in."""
 
-    def __init__(self, plugin, section, link):
-        self.plugin, self.section, self.link = plugin, section, link
-        self.delivered = []
+    def __init__(self, plugin):
+        self.plugin, self.delivered = plugin, []
+        self.section = self.link = None
 
     def deliver(self, **fields):
         """Puts a packet into the tree, together with the verdict."""
@@ -161,6 +161,7 @@ class Plugin(plugin_pb2_grpc.PluginServicer):
     def __init__(self):
         self.id = secrets.randbits(63) + 1
         self.sections, self.handlers = [], {}  # by section and link
+        self.passive = set()  # links that take no packets, whosever they are
         self.under_way = {}  # order key to the task of its last packet
         self.next, self.asked = 1, {}  # number of the next delivery; questions by number
         self.held = {}  # numbers of deliveries without a settlement, in order
@@ -184,7 +185,8 @@ class Plugin(plugin_pb2_grpc.PluginServicer):
         return reply
 
     async def Arrange(self, request, context):
-        return wire.ArrangeReply()  # for who delivers to others without jabberd in between
+        self.passive = {(at.section, at.link) for at in request.made.passive}
+        return wire.ArrangeReply()
 
     async def Start(self, request, context):
         return wire.StartReply()
@@ -243,7 +245,7 @@ class Plugin(plugin_pb2_grpc.PluginServicer):
         if end.result == wire.CLAIMED:
             question.set_result(end.answer)
         else:
-            question.set_exception(Refused(end.reason))
+            question.set_exception(Refused(end.reason if end.HasField("reason") else wire.Reject(condition="internal-server-error")))
 
     def on_walk(self, record):
         """Hands a packet to its handler, behind those before it with its order key."""
@@ -255,13 +257,9 @@ class Plugin(plugin_pb2_grpc.PluginServicer):
     async def walk(self, walk, before):
         if before:
             await asyncio.wait({before})
-        # One link at a time: jabberd asks again for the next, if it is ours too.
-        section = self.sections[walk.section]
-        env = Env(self, section, section.chain[walk.link])
-        stop = wire.Stop(walk=walk.id, link=walk.link + 1)
+        env, stop = Env(self), wire.Stop(walk=walk.id, link=walk.link)
         try:
-            handling = self.handlers[walk.section, walk.link].handle(env, walk.packet)
-            stop.verdict = await asyncio.wait_for(handling, walk.timeout / 1e9 or None)
+            await asyncio.wait_for(self.handle(walk, env, stop), walk.timeout / 1e9 or None)
         except Refused as refused:
             stop.reject.CopyFrom(refused.reject)
         except Exception as wrong:  # of whatever kind: the sender gets internal-server-error
@@ -271,15 +269,32 @@ class Plugin(plugin_pb2_grpc.PluginServicer):
             deliveries = [self.hold(cause=walk.id, packet=packet) for packet in env.delivered]
         self.send(wire.Commit(stops=[stop], deliveries=deliveries))
 
-    def on_explain(self, record):
-        asyncio.ensure_future(self.explain(record.explain))
+    async def handle(self, walk, env, stop):
+        """Asks one link after the other until one does not pass."""
+        for n, handler in self.ours(walk):
+            env.section, env.link, stop.link = self.sections[walk.section], self.sections[walk.section].chain[n], n + 1
+            stop.verdict = await handler.handle(env, walk.packet)
+            if stop.verdict != wire.PASS:
+                return
 
-    async def explain(self, question):
-        link = self.sections[question.section].chain[question.link]
-        verdict, why = await self.handlers[question.section, question.link].explain(question.packet)
+    def ours(self, at):
+        """The handlers of this process from a link on, without another process's between them."""
+        n = at.link
+        while (at.section, n) in self.handlers or (at.section, n) in self.passive:
+            if (at.section, n) in self.handlers:
+                yield n, self.handlers[at.section, n]
+            n += 1
+
+    def on_explain(self, record):
+        question = record.explain
+        for n, handler in self.ours(question):
+            link = self.sections[question.section].chain[n]
+            verdict, why = handler.explain(question.packet)
+            question.steps.add(module=link.module, label=link.label, place=link.place, process=link.process,
+                               verdict=wire.Verdict.Name(verdict).lower(), why=why, asked=True)
+            if verdict != wire.PASS:
+                break
         question.answer = True
-        question.steps.add(module=link.module, label=link.label, place=link.place, process=link.process,
-                           verdict=wire.Verdict.Name(verdict).lower(), why=why, asked=True)
         self.out.append(wire.Record(explain=question))
         self.some.set()
 
