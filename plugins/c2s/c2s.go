@@ -28,6 +28,7 @@ var Module = module.Define("c2s", "Connections of clients: XMPP streams over TCP
 type Args struct {
 	Listen   []string        `json:"listen" default:":5222" doc:"Addresses to listen on for streams that begin in the clear and go on with STARTTLS."`
 	STARTTLS string          `json:"starttls" default:"required" enum:"required,optional" doc:"Whether a client has to use TLS before it may log in. With optional, passwords may cross in the clear: for tests and trusted networks."`
+	Binding  bool            `json:"channel_binding" default:"false" doc:"Whether SCRAM is also offered bound to the TLS channel (-PLUS, with tls-exporter). Clients that know tls-unique only, such as slixmpp 1.8, then fail to log in with TLS 1.3."`
 	TLS      tlsArgs         `json:"tls" doc:"Certificates, and where streams begin with TLS (XEP-0368)."`
 	Timeout  module.Duration `json:"login_timeout" default:"1m" doc:"How long a client may take until it is authenticated."`
 	Stanza   module.Size     `json:"max_stanza" default:"256KiB" doc:"The largest stanza taken from a client; a larger one ends its stream."`

@@ -67,7 +67,7 @@ func plan(args string) sdktest.Plan {
 	}
 }
 
-const bothPorts = `{"listen":["127.0.0.1:0"],"tls":{"listen":["127.0.0.1:0"]}}`
+const bothPorts = `{"channel_binding":true,"listen":["127.0.0.1:0"],"tls":{"listen":["127.0.0.1:0"]}}`
 
 var addressIn = regexp.MustCompile(`address='([^']+)'`)
 

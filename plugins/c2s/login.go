@@ -58,8 +58,12 @@ func (s *Service) host(address jid.JID) *session.Host {
 // authenticator asks xdb, namespace auth, for the SCRAM keys of accounts.
 func (s *Service) authenticator(domain string, plain bool) *sasl.Authenticator {
 	store := xdb.New(s.env, s.env.Section())
+	mechanisms := []string{sasl.ScramSHA256, sasl.ScramSHA1, sasl.Plain}
+	if s.args.Binding {
+		mechanisms = append([]string{sasl.ScramSHA256Plus, sasl.ScramSHA1Plus}, mechanisms...)
+	}
 	return &sasl.Authenticator{
-		Secret: s.decoys, PlainText: plain,
+		Mechanisms: mechanisms, Secret: s.decoys, PlainText: plain,
 		Keys: func(ctx context.Context, username string, hash sasl.Hash) (sasl.Keys, error) {
 			return account.Keys(ctx, store, username+"@"+domain, hash)
 		},
