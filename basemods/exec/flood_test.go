@@ -1,0 +1,70 @@
+package exec_test
+
+import (
+	"encoding/json"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jabberii/server/basemods/exec"
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/sdktest"
+)
+
+// Two programs that send to each other without reading would wait for each other
+// until the time of the packets is up.
+func TestProgramsThatFloodEachOther(t *testing.T) {
+	plan := sdktest.Plan{Modules: []module.Module{exec.Module}, Sections: []module.Section{sdktest.Sinks("example.org", packet.Normal)}}
+	names := []string{"one.example.org", "two.example.org"}
+	for i, name := range names {
+		raw, err := json.Marshal(map[string]any{
+			"command": []string{"sh", script(t, "flood.sh")}, "env": map[string]string{"PEER": names[1-i]},
+			"window": 4, "backlog": 10, "stop": "100ms",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan.Sections = append(plan.Sections, sdktest.Section(name, packet.Normal, sdktest.Host(name), sdktest.Block("exec", string(raw))))
+	}
+	sdktest.Both(t, plan, func(t *testing.T, h *sdktest.Harness) {
+		began := time.Now()
+		send := func(name, body string) {
+			p := message(body)
+			p.To = name
+			h.Send(p)
+		}
+		for _, name := range names {
+			send(name, "<go/>")
+		}
+		done := make(chan struct{})
+		asking := sync.WaitGroup{}
+		asking.Go(func() { // again and again, since the answer is refused like all else while they flood
+			for {
+				for _, name := range names {
+					send(name, "<count/>")
+				}
+				select {
+				case <-done:
+					return
+				case <-time.After(200 * time.Millisecond):
+				}
+			}
+		})
+		for answered := map[string]bool{}; len(answered) < len(names); {
+			p := h.Next()
+			answered[p.From] = true
+			t.Logf("%s has read %s after %v", p.From, p.Body, time.Since(began))
+		}
+		close(done)
+		asking.Wait()
+		if took := time.Since(began); took > 15*time.Second {
+			t.Errorf("it took %v until both were done", took)
+		}
+		began = time.Now()
+		h.Restart() // they do not listen to SIGTERM
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("stopped after %v", took)
+		}
+	})
+}
