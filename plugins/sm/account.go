@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"context"
 	"hash/maphash"
-	"slices"
 	"sync"
 )
 
@@ -37,11 +36,6 @@ func (a *account) bound(resource string) *session {
 		}
 	}
 	return nil
-}
-
-// isAvailable reports whether any session has shown its presence.
-func (a *account) isAvailable() bool {
-	return slices.ContainsFunc(a.sessions, func(x *session) bool { return x.presence != nil })
 }
 
 // accounts are those in memory. A shard is locked before an account, and two

@@ -13,9 +13,8 @@ import (
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
-// requestDelay is how many seconds the client has to acknowledge without being
-// asked.
-const requestDelay = 2
+// requestDelay is how long the client has to acknowledge without being asked.
+const requestDelay = moment(2 * time.Second / tick)
 
 // manage handles the elements of XEP-0198.
 func (s *Service) manage(ctx context.Context, x *session, p *packet.Packet) (packet.Verdict, error) {
@@ -190,14 +189,14 @@ func (s *Service) ask(x *session, p *packet.Packet) {
 	*p = packet.Packet{To: x.jid, Name: "r", NS: ns.StreamManagement}
 }
 
-// ackTimeout is how many seconds a client may take to acknowledge.
-func (s *Service) ackTimeout() int64 {
-	return int64(s.args().Management.Timeout.Std() / time.Second)
+// ackTimeout is how long a client may take to acknowledge.
+func (s *Service) ackTimeout() moment {
+	return moment(s.args().Management.Timeout.Std() / tick)
 }
 
 // lookAcks asks for an acknowledgement that is late, and reports whether the
 // client owes one for too long. The account is locked; drain comes next.
-func (s *Service) lookAcks(x *session, now int64) (dead bool) {
+func (s *Service) lookAcks(x *session, now moment) (dead bool) {
 	m := x.managed
 	switch {
 	case m.asked != 0 && now >= m.asked+s.ackTimeout():

@@ -23,8 +23,8 @@ type act struct {
 	alone bool            // it is not of Handle: there is no transaction
 	flags packet.Flags    // Redelivered, if the packet is
 
-	x      *session // the managed session whose stanza it is
-	number uint64   // of the stanza, 0 if there is none
+	x      *session // whose stanza it is, nil if it is none of a client
+	number uint64   // of the stanza, 0 if the session is not managed
 	errand *errand  // of its own accord: counts what was delivered
 
 	stored string          // key of the offline message that goes down
@@ -73,7 +73,9 @@ func (t *act) down(a *account, targets []*session, p *packet.Packet) {
 	p.Kind, p.Flags, p.Seq = packet.Session, packet.Down, 0
 	for _, x := range targets {
 		if !x.isManaged() && !x.conn.IsZero() {
-			x.strange = t.s.clock.now()
+			if x != t.x {
+				x.strange = t.s.clock.now()
+			}
 			t.direct(x, p)
 		}
 	}

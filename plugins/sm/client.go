@@ -16,16 +16,9 @@ func (s *Service) client(ctx context.Context, x *session, p *packet.Packet) (pac
 	if p.Name == "iq" && p.Type == "set" && isBind(p) {
 		return s.bindAgain(ctx, x, p)
 	}
-	t := act{s: s, ctx: ctx, flags: p.Flags}
+	t := act{s: s, ctx: ctx, flags: p.Flags, x: x}
 	a := x.account
 	a.mu.Lock()
-	if x.isManaged() && !s.isReady() {
-		a.mu.Unlock()
-		if err := s.awaitReady(ctx); err != nil {
-			return packet.Pass, err
-		}
-		a.mu.Lock()
-	}
 	seq := p.Seq
 	if !s.isNew(x, p) {
 		a.mu.Unlock()
@@ -41,7 +34,7 @@ func (s *Service) client(ctx context.Context, x *session, p *packet.Packet) (pac
 			a.mu.Unlock()
 			return packet.Pass, err
 		}
-		t.x, t.number = x, n
+		t.number = n
 	}
 	a.mu.Unlock()
 	if t.number != 0 {

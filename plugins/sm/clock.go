@@ -8,25 +8,31 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 )
 
-// A wheel is the clock of a service, in seconds: coarse, but reading it costs
-// nothing, and so do sessions that wait.
+// A moment is a time in ticks since 1970.
+type moment int64
+
+// tick is how exact the clock is.
+const tick = 250 * time.Millisecond
+
+// A wheel is the clock of a service: coarse, but reading it costs nothing, and
+// so do sessions that wait.
 type wheel struct {
-	second atomic.Int64
+	at atomic.Int64
 
 	mu   sync.Mutex
-	due  map[int64][]*session // by second
-	done int64                // seconds up to it have been dealt with
+	due  map[moment][]*session
+	done moment // what was due until then has been dealt with
 }
 
-// now returns the second that it is.
-func (w *wheel) now() int64 { return w.second.Load() }
+// now returns the moment that it is.
+func (w *wheel) now() moment { return moment(w.at.Load()) }
 
 // set says what time it is.
-func (w *wheel) set(now time.Time) { w.second.Store(now.Unix()) }
+func (w *wheel) set(now time.Time) { w.at.Store(now.UnixMilli() / tick.Milliseconds()) }
 
-// wake has the clock look at a session in a second, or earlier. The account is
+// wake has the clock look at a session at a moment, or earlier. The account is
 // locked.
-func (w *wheel) wake(x *session, at int64) {
+func (w *wheel) wake(x *session, at moment) {
 	if x.due != 0 && x.due <= at {
 		return
 	}
@@ -34,17 +40,17 @@ func (w *wheel) wake(x *session, at int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.due == nil {
-		w.due = map[int64][]*session{}
+		w.due = map[moment][]*session{}
 	}
 	w.due[max(at, w.done+1)] = append(w.due[max(at, w.done+1)], x)
 }
 
-// take returns the sessions whose second has come.
+// take returns the sessions whose moment has come.
 func (w *wheel) take() []*session {
 	now := w.now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.done == 0 || now-w.done > int64(len(w.due))+60 { // few of many seconds have any
+	if w.done == 0 || now-w.done > moment(len(w.due))+60 { // few of many moments have any
 		var list []*session
 		for at, some := range w.due {
 			if at <= now {
@@ -63,14 +69,13 @@ func (w *wheel) take() []*session {
 	return list
 }
 
-// Seconds between two looks at all sessions.
 const (
-	sweepEvery   = 60
-	silenceLimit = 300 // of a connection until it is asked whether it is there
+	sweepEvery   = moment(time.Minute / tick)     // between two looks at all sessions
+	silenceLimit = moment(5 * time.Minute / tick) // of a connection until it is asked whether it is there
 )
 
-// tick does what is due.
-func (s *Service) tick(now time.Time) {
+// advance does what is due.
+func (s *Service) advance(now time.Time) {
 	before := s.clock.now()
 	s.clock.set(now)
 	if s.clock.now() == before {
@@ -83,7 +88,9 @@ func (s *Service) tick(now time.Time) {
 		s.sweep()
 	}
 	s.commit() // what was not worth a write of its own
-	s.compact()
+	if s.clock.now()%moment(time.Second/tick) == 0 {
+		s.compact()
+	}
 	s.replay.forget(s.clock.now())
 }
 
@@ -98,7 +105,7 @@ func (s *Service) look(x *session) {
 	}
 	m, now := x.managed, s.clock.now()
 	if x.conn.IsZero() {
-		end := m.lost + int64(m.max.Seconds()) + 1
+		end := m.end()
 		if now < end {
 			s.clock.wake(x, end)
 		}

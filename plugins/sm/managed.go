@@ -20,7 +20,7 @@ import (
 type managed struct {
 	id   [16]byte      // what resumes it, with the token
 	max  time.Duration // how long it may be resumed; 0 is not at all
-	lost int64         // second in which its connection was lost
+	lost moment        // when its connection was lost
 
 	received uint64    // stanzas of the client: h, but for its 32 bits
 	pending  []inbound // of these, those whose handling has not ended
@@ -31,13 +31,13 @@ type managed struct {
 	written uint64   // the last that was given to the connection
 	first   uint64   // the last before the connection
 	sending bool     // somebody is in drain
-	asked   int64    // second in which the client was asked for an acknowledgement that it owes; 0 is none
+	asked   moment   // when the client was asked for an acknowledgement that it owes; 0 is not
 	late    bool     // it is to be asked, however little it is
 
 	hello  *packet.Packet // enabled or resumed, goes before all stanzas of the connection
 	helloH uint64         // received when it was made
 	kind   helloKind
-	after  int64 // second before which hello must not go
+	after  moment // hello must not go before
 
 	downward module.Source // to the connection
 	outward  module.Source // stanzas of the client
@@ -85,6 +85,9 @@ type inbound struct {
 }
 
 func (m *managed) resumable() bool { return m.max > 0 }
+
+// end returns when a session without a connection ends.
+func (m *managed) end() moment { return m.lost + moment(m.max/tick) + 1 }
 
 // last returns the number of the last stanza.
 func (m *managed) last() uint64 { return m.acked + uint64(len(m.queue)) }

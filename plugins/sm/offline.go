@@ -190,12 +190,21 @@ func readMessage(value []byte) (packet.Packet, bool) {
 	return p, true
 }
 
-// startSpool gives a session what has come while nobody was there. The account
-// is locked.
-func (s *Service) startSpool(a *account, x *session) {
-	if a.spool != nil && !a.spool.cancelled {
-		return // another session gets it; what that one does not take, the next will
+// beginSpool makes a session wait until it has got what came while nobody was
+// there; nil says that there can be nothing. The account is locked. runSpool
+// comes next.
+func (a *account) beginSpool(x *session) *spool {
+	for _, y := range a.sessions {
+		// What y does not take, the next session will.
+		if y != x && y.presence != nil && y.priority >= 0 && !(a.isSpooling(y) && a.spool.cancelled) {
+			return nil
+		}
 	}
+	return a.spoolTo(x)
+}
+
+// spoolTo begins a spool behind what sessions have in their queues already.
+func (a *account) spoolTo(x *session) *spool {
 	p := &spool{x: x}
 	for _, y := range a.sessions {
 		if y.isManaged() {
@@ -206,63 +215,100 @@ func (s *Service) startSpool(a *account, x *session) {
 	}
 	a.spool = p
 	a.holders++
+	return p
+}
+
+// runSpool delivers the offline messages of an account. If there are any, that
+// takes as long as the client does to read them, and a goroutine of its own.
+func (s *Service) runSpool(ctx context.Context, a *account, p *spool) {
+	page, err := s.nextPage(ctx, a, p)
+	if err != nil || page.done {
+		s.endSpool(a, p, err)
+		return
+	}
 	s.spools.Add(1)
 	go func() {
 		defer s.spools.Done()
-		defer s.accounts.release(a)
-		if err := s.spoolAll(s.ctx, a, p); err != nil && s.ctx.Err() == nil {
-			s.env.Log().Error("offline messages are not delivered: "+err.Error(), "session", x.jid)
-		}
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if a.spool == p {
-			a.spool = nil
-		}
+		s.endSpool(a, p, s.spoolAll(s.ctx, a, p, page))
 	}()
 }
 
-// spoolAll delivers offline messages until none is left.
-func (s *Service) spoolAll(ctx context.Context, a *account, p *spool) error {
-	for {
-		a.mu.Lock()
-		kept := a.kept
-		a.mu.Unlock()
-		page, err := s.store.Query(ctx, a.jid, offlineNS, xdb.Query{After: p.after, Max: spoolPage})
-		if err != nil {
-			return err
-		}
-		if len(page.Items) == 0 {
-			if done, err := s.spooled(ctx, a, p, kept); done || err != nil {
-				return err
-			}
-			continue
-		}
-		if more, err := s.spoolPage(ctx, a, p, page.Items); !more || err != nil {
-			return err
-		}
-		p.after = page.Items[len(page.Items)-1].Key
+func (s *Service) endSpool(a *account, p *spool, err error) {
+	if err != nil && s.ctx.Err() == nil {
+		s.env.Log().Error("offline messages are not delivered: "+err.Error(), "session", p.x.jid)
 	}
+	a.mu.Lock()
+	if a.spool == p {
+		a.spool = nil
+	}
+	var next *spool
+	if others := a.mostAvailable(nil); p.cancelled && a.spool == nil && len(others) > 0 {
+		next = a.spoolTo(others[0])
+	}
+	a.mu.Unlock()
+	if next != nil {
+		s.runSpool(s.ctx, a, next)
+	}
+	s.accounts.release(a)
 }
 
-// spooled ends a spool for which nothing was found, unless something has been
-// stored since, or is being stored: then it waits for that.
-func (s *Service) spooled(ctx context.Context, a *account, p *spool, kept int) (bool, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for {
-		switch {
-		case p.cancelled:
-			return true, nil
-		case a.kept != kept:
-			return false, nil
-		case a.storing == 0:
-			a.spool = nil
-			return true, nil
+// spoolAll delivers pages of messages until none is left.
+func (s *Service) spoolAll(ctx context.Context, a *account, p *spool, page page) error {
+	var err error
+	for !page.done {
+		if len(page.items) > 0 {
+			more, err := s.spoolPage(ctx, a, p, page.items)
+			if !more || err != nil {
+				return err
+			}
+			p.after = page.items[len(page.items)-1].Key
+		} else if err := s.awaitStored(ctx, a, p, page.kept); err != nil {
+			return err
 		}
-		if err := s.await(ctx, a); err != nil {
-			return true, err
+		if page, err = s.nextPage(ctx, a, p); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// A page is what a spool found in storage.
+type page struct {
+	items []xdb.Item
+	kept  int  // messages that had been stored before
+	done  bool // nothing is left, and nothing is being stored
+}
+
+// nextPage reads what a spool has to deliver next. When there is nothing, the
+// spool is over at that moment.
+func (s *Service) nextPage(ctx context.Context, a *account, p *spool) (page, error) {
+	a.mu.Lock()
+	n := page{kept: a.kept}
+	a.mu.Unlock()
+	found, err := s.store.Query(ctx, a.jid, offlineNS, xdb.Query{After: p.after, Max: spoolPage})
+	if err != nil {
+		return n, err
+	}
+	n.items = found.Items
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n.done = p.cancelled || len(n.items) == 0 && a.storing == 0 && a.kept == n.kept
+	if n.done && a.spool == p {
+		a.spool = nil
+	}
+	return n, nil
+}
+
+// awaitStored waits until what was being stored is.
+func (s *Service) awaitStored(ctx context.Context, a *account, p *spool, kept int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for !p.cancelled && a.kept == kept && a.storing > 0 {
+		if err := s.await(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // spoolPage delivers some messages and waits until the session has them; then

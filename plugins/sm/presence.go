@@ -69,8 +69,9 @@ func (s *Service) clientAvailable(t *act, x *session, p *packet.Packet) error {
 		subscriptions = a.subscribed(to)
 		t.greetWithOthers(a, x)
 	}
+	var spool *spool
 	if spools {
-		s.startSpool(a, x)
+		spool = a.beginSpool(x)
 	}
 	q := *x.presence
 	a.mu.Unlock()
@@ -82,6 +83,9 @@ func (s *Service) clientAvailable(t *act, x *session, p *packet.Packet) error {
 	for _, jid := range subscriptions {
 		q.To, q.Near, q.Seq = jid, p.Near, p.Seq
 		t.normal(&q)
+	}
+	if spool != nil {
+		s.runSpool(t.ctx, a, spool)
 	}
 	return nil
 }

@@ -170,7 +170,7 @@ func appendState(b []byte, x *session) []byte {
 	if m := x.managed; m != nil {
 		b = append(b, m.id[:]...)
 		b = append(b, byte(m.kind))
-		for _, n := range [...]uint64{uint64(m.max.Seconds()), uint64(m.lost), m.received, m.acked, m.first, m.helloH} {
+		for _, n := range [...]uint64{uint64(m.max), uint64(m.lost), m.received, m.acked, m.first, m.helloH} {
 			b = binary.AppendUvarint(b, n)
 		}
 	}

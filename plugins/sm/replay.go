@@ -3,6 +3,7 @@ package sm
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -22,7 +23,7 @@ type replay struct {
 
 	mu   sync.Mutex
 	seen map[origin]uint64
-	end  int64 // second in which seen is forgotten
+	end  moment // when seen is forgotten
 }
 
 // unhandled is a stanza of a client whose handling had not ended.
@@ -37,9 +38,9 @@ type origin struct {
 	from packet.Token
 }
 
-// remembered is for how many seconds after a start stanzas may come again that
-// the process before has seen: longer than any packet lives in the tree.
-const remembered = 300
+// remembered is for how long after a start stanzas may come again that the
+// process before has seen: longer than any packet lives in the tree.
+const remembered = moment(5 * time.Minute / tick)
 
 func newReplay(s *Service) *replay {
 	return &replay{
@@ -111,7 +112,7 @@ func (r *replay) state(at journal.Pos, in *reader) {
 			m.id[i] = in.byte()
 		}
 		m.kind = helloKind(in.byte())
-		m.max, m.lost = time.Duration(in.uint())*time.Second, int64(in.uint())
+		m.max, m.lost = time.Duration(in.uint()), moment(in.uint())
 		m.received = max(m.received, in.uint())
 		acked := in.uint()
 		if len(m.queue) == 0 {
@@ -187,7 +188,7 @@ func (r *replay) saw(jid string, p *packet.Packet) bool {
 }
 
 // forget gives memory back once nothing can come again.
-func (r *replay) forget(now int64) {
+func (r *replay) forget(now moment) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.end != 0 && now > r.end {
@@ -227,7 +228,7 @@ func (r *replay) finish() {
 		if m := x.managed; m != nil {
 			m.written = m.acked
 			if x.conn.IsZero() {
-				s.clock.wake(x, m.lost+int64(m.max.Seconds())+1)
+				s.clock.wake(x, m.end())
 			} else {
 				s.greet(x)
 			}
@@ -244,30 +245,42 @@ func (r *replay) finish() {
 // whether they are still there.
 func (s *Service) recover() {
 	r := s.replay
-	for token := range r.ending {
+	for _, token := range inOrder(r.ending) {
 		if x := r.sessions[token]; x != nil {
 			s.bury(x, packet.Token{}, "")
 		}
 	}
-	for token, list := range r.pending {
-		s.handleAgain(r.sessions[token], list)
+	for _, token := range inOrder(r.pending) {
+		s.handleAgain(r.sessions[token], r.pending[token])
 	}
-	for _, x := range r.sessions {
+	for _, token := range inOrder(r.sessions) {
+		x := r.sessions[token]
 		if x.isManaged() {
 			s.drain(x)
 		}
 		a := x.account
 		a.mu.Lock()
 		conn := x.conn
+		var spool *spool
 		if !x.ended && x.presence != nil && x.priority >= 0 {
-			s.startSpool(a, x)
+			spool = a.beginSpool(x)
 		}
 		a.mu.Unlock()
+		if spool != nil {
+			s.runSpool(s.ctx, a, spool)
+		}
 		if !conn.IsZero() {
 			s.probe(x, conn)
 		}
 	}
 	r.sessions, r.ending, r.pending = nil, nil, nil
+}
+
+// inOrder returns the tokens of a map in the order of their slots.
+func inOrder[V any](m map[packet.Token]V) []packet.Token {
+	return slices.SortedFunc(maps.Keys(m), func(a, b packet.Token) int {
+		return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.Incarnation, b.Incarnation))
+	})
 }
 
 // handleAgain handles stanzas of a client that were acknowledged to it. x is

@@ -20,7 +20,7 @@ type session struct {
 	conn  packet.Token // of the connection; zero while it has none
 	seq   uint64       // of the last packet of the connection
 	base  uint64       // sum of these of the connections before
-	heard int64        // second in which the connection was last heard of
+	heard moment       // when the connection was last heard of
 	ended bool
 
 	presence   *packet.Packet // as subscribers see it; nil while unavailable
@@ -29,8 +29,8 @@ type session struct {
 	directed   map[string]struct{} // addresses beside subscribers that see the presence
 
 	managed *managed // stream management, nil while it is not enabled
-	strange int64    // second in which a stanza of somebody else last went to it directly
-	due     int64    // second in which the clock looks at it; 0 is never
+	strange moment   // when a stanza of somebody else last went to it directly
+	due     moment   // when the clock looks at it; 0 is never
 
 	recorded bool        // it is in the journal
 	place    journal.Pos // of the first of its records that count
@@ -44,6 +44,11 @@ func (x *session) isManaged() bool { return x.managed != nil }
 func (s *Service) up(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
 	if p.Flags&packet.Down != 0 {
 		return packet.Pass, nil
+	}
+	if (isStanza(p) || p.NS == ns.StreamManagement) && !s.isReady() {
+		if err := s.awaitReady(ctx); err != nil {
+			return packet.Pass, err
+		}
 	}
 	var x *session
 	if p.Far.IsZero() {
@@ -166,7 +171,7 @@ func (s *Service) disconnect(x *session) {
 	m.asked = 0
 	m.hello = nil
 	s.journalState(x)
-	s.clock.wake(x, m.lost+int64(m.max.Seconds())+1)
+	s.clock.wake(x, m.end())
 }
 
 // finish ends a session: its connection is told the condition, "" being none,

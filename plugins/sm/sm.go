@@ -162,14 +162,14 @@ func (s *Service) Run(ctx context.Context) error {
 		s.recover()
 		close(s.ready)
 	}
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case now := <-tick.C:
-			s.tick(now)
+		case now := <-ticker.C:
+			s.advance(now)
 		}
 	}
 }
