@@ -28,7 +28,7 @@ func TestFirstChat(t *testing.T) {
 		a.Approve("bob@localhost")
 		a.Subscribe("bob@localhost")
 		b.Type("/sub allow ann@localhost")
-		a.AwaitPresence("bob@localhost", "available")
+		a.AwaitPresence("bob@localhost", "")
 		if c, ok := a.Contact("bob@localhost"); !ok || c.Subscription != "both" {
 			t.Errorf("ann's contact is %+v", c)
 		}

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -232,16 +233,17 @@ func (x *traffic) receive(ctx context.Context, l *link) {
 
 // resume takes a session up again on a new connection, when the server is back.
 func (x *traffic) resume(ctx context.Context, s *session.Session, why error) {
-	x.resumed.Add(1)
 	for ctx.Err() == nil {
 		conn, err := x.dial()
 		if err == nil {
 			if err = s.Resume(ctx, conn); err == nil {
+				x.resumed.Add(1)
 				return
 			}
 		}
-		if strings.Contains(fmt.Sprint(err), "not be resumed") || err == session.ErrNotResumed || err == session.ErrNotResumable {
+		if errors.Is(err, session.ErrNotResumed) || errors.Is(err, session.ErrNotResumable) {
 			x.complain("%s: lost for %v, %v", s.Local(), why, err)
+			<-ctx.Done()
 			return
 		}
 		time.Sleep(reconnect)

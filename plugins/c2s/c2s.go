@@ -7,6 +7,7 @@ package c2s
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"net"
 	"sync"
@@ -76,9 +77,11 @@ func New(env module.Env, a Args) (packet.Handler, error) {
 		return nil, module.BadArg("tls", "cert and key go together")
 	}
 	s := &Service{env: env, args: a, certs: &certificates{env: env, cert: a.TLS.Cert, key: a.TLS.Key}, decoys: make([]byte, 32)}
-	if _, err := rand.Read(s.decoys); err != nil {
-		return nil, err
-	}
+	rand.Read(s.decoys)
+	// A process before this one may have given tokens, which sessions still know.
+	var start [4]byte
+	rand.Read(start[:])
+	s.next = binary.LittleEndian.Uint32(start[:])
 	s.addresses = jid.NewCache(4096)
 	s.acceptor = s.newAcceptor()
 	s.ctx, s.done = context.WithCancel(context.Background())

@@ -1,0 +1,35 @@
+// Jabberd-one is jabberd with all modules linked in: what jabberd becomes where
+// the configuration says isolation = "none". Everything runs in one process.
+package main
+
+import (
+	"os"
+
+	"github.com/jabberii/server/basemods/fork"
+	"github.com/jabberii/server/basemods/host"
+	"github.com/jabberii/server/basemods/load"
+	"github.com/jabberii/server/jabberd/command"
+	"github.com/jabberii/server/jabberd/module"
+	logfile "github.com/jabberii/server/logmods/file"
+	logfilter "github.com/jabberii/server/logmods/filter"
+	"github.com/jabberii/server/logmods/format"
+	"github.com/jabberii/server/logmods/stderr"
+	"github.com/jabberii/server/logmods/stdout"
+	"github.com/jabberii/server/logmods/syslog"
+	"github.com/jabberii/server/logmods/to"
+	"github.com/jabberii/server/plugins/c2s"
+	"github.com/jabberii/server/plugins/sm"
+	"github.com/jabberii/server/xdb/badger"
+	"github.com/jabberii/server/xdb/cache"
+	"github.com/jabberii/server/xdb/file"
+	"github.com/jabberii/server/xdb/filter"
+	"github.com/jabberii/server/xdb/memory"
+)
+
+func main() {
+	os.Exit(command.Main(os.Args[1:], []module.Module{
+		host.Module, fork.Module, load.With(c2s.Module, sm.Module),
+		filter.Module, cache.Module, memory.Module, file.Module, badger.Module,
+		logfilter.Module, format.Module, logfile.Module, stdout.Module, stderr.Module, syslog.Module, to.Module,
+	}))
+}
