@@ -20,10 +20,11 @@ const (
 // A pipe is the standard input of a process. All that waits is written at once,
 // notes first.
 type pipe struct {
-	to   *os.File
-	some chan struct{} // has an element while something waits
-	end  chan struct{} // closed by close
-	once sync.Once
+	to      *os.File
+	some    chan struct{} // has an element while something waits
+	end     chan struct{} // closed by close
+	once    sync.Once
+	stopped chan struct{} // closed when nothing will be written any more
 
 	mu    sync.Mutex
 	notes []byte
@@ -39,7 +40,7 @@ type line struct {
 }
 
 func newPipe(to *os.File) *pipe {
-	return &pipe{to: to, some: make(chan struct{}, 1), end: make(chan struct{})}
+	return &pipe{to: to, some: make(chan struct{}, 1), end: make(chan struct{}), stopped: make(chan struct{})}
 }
 
 // write writes text and waits until the system has it. The error is that of
@@ -53,11 +54,16 @@ func (w *pipe) write(ctx context.Context, text []byte) error {
 	select {
 	case <-l.written:
 		return nil
-	case <-w.end:
-		return errEnded
+	case <-w.stopped:
 	case <-ctx.Done():
 		w.withdraw(l)
 		return ctx.Err()
+	}
+	select {
+	case <-l.written: // as the last one
+		return nil
+	default:
+		return errEnded
 	}
 }
 
@@ -91,6 +97,7 @@ func (w *pipe) withdraw(l *line) {
 
 // run writes until close.
 func (w *pipe) run() {
+	defer close(w.stopped)
 	defer w.close()
 	for {
 		select {
