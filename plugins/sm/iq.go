@@ -28,6 +28,8 @@ func (s *Service) iq(ctx context.Context, p *packet.Packet) (packet.Verdict, err
 		return s.discoverAccount(ctx, p, &el)
 	case ns.Ping:
 		return s.ping(ctx, p, &el)
+	case ns.Session:
+		return s.oldSession(ctx, p)
 	}
 	return packet.Pass, nil
 }
@@ -76,12 +78,19 @@ func (s *Service) host(ctx context.Context, p *packet.Packet) (packet.Verdict, e
 		return s.discoverHost(ctx, p, &el)
 	case ns.Ping:
 		return s.ping(ctx, p, &el)
-	case ns.Session: // of RFC 3921; clients still ask for it
-		if p.Type == "set" {
-			return s.result(ctx, p, nil)
-		}
+	case ns.Session:
+		return s.oldSession(ctx, p)
 	}
 	return packet.Pass, nil
+}
+
+// oldSession does what the session of RFC 3921 is for: nothing. Clients still
+// ask for it.
+func (s *Service) oldSession(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
+	if p.Type != "set" {
+		return packet.Pass, packet.Refuse("bad-request", "")
+	}
+	return s.result(ctx, p, nil)
 }
 
 // ping says that somebody is there (XEP-0199).

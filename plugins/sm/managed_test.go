@@ -221,13 +221,31 @@ func testResume(t *testing.T) {
 	expect(t, "resumed twice", ann.got(), "failed <unexpected-request/>")
 }
 
+// arrivals returns the messages that came elsewhere from an address, as somebody
+// there sees them who drops what comes again.
+func (w *world) arrivals(from string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var list []string
+	last := map[packet.Token]uint64{}
+	for _, p := range w.remote {
+		if p.From != from || p.Seq <= last[p.Near] {
+			continue
+		}
+		last[p.Near] = p.Seq
+		el, _ := xml.Find(p.Body, ns.Client, "body", ns.Client)
+		list = append(list, el.Text())
+	}
+	return list
+}
+
 // Whatever dies or is cut, between two clients with stream management nothing
 // is lost, repeated or out of order.
 func TestExactlyOnce(t *testing.T) {
 	property(t, func(t *testing.T, r *rapid.T) {
 		w := newWorld(t, `{}`, "ann@localhost", "bob@localhost")
 		clients := []*client{w.manage("ann@localhost/phone", true), w.manage("bob@localhost/desk", true)}
-		said := [2]int{}
+		said, abroad := [2]int{}, [2]int{}
 		revive := func() {
 			w.mu.Lock()
 			w.dieIn = 0
@@ -247,6 +265,11 @@ func TestExactlyOnce(t *testing.T) {
 					}
 					clients[i].say(`<message to='%s' type='chat' id='%d'><body>%d</body></message>`, to, said[i], said[i])
 				}
+			},
+			"abroad": func(r *rapid.T) {
+				i := rapid.IntRange(0, 1).Draw(r, "who")
+				abroad[i]++
+				clients[i].say(`<message to='carl@elsewhere' type='chat'><body>%d</body></message>`, abroad[i])
 			},
 			"read":    func(r *rapid.T) { clients[rapid.IntRange(0, 1).Draw(r, "who")].read() },
 			"ack":     func(r *rapid.T) { clients[rapid.IntRange(0, 1).Draw(r, "who")].ack() },
@@ -295,6 +318,13 @@ func TestExactlyOnce(t *testing.T) {
 			}
 			if strings.Join(c.bodies, " ") != strings.Join(want, " ") {
 				r.Errorf("%s got %q of %d", c.full, c.bodies, said[1-i])
+			}
+			want = nil
+			for n := range abroad[i] {
+				want = append(want, strconv.Itoa(n+1))
+			}
+			if got := w.arrivals(c.full); strings.Join(got, " ") != strings.Join(want, " ") {
+				r.Errorf("elsewhere %q came of %d from %s", got, abroad[i], c.full)
 			}
 		}
 	})

@@ -580,3 +580,11 @@ func property(t *testing.T, test func(*testing.T, *rapid.T)) {
 		}
 	})
 }
+
+// explain returns what the session manager says of a stanza.
+func (w *world) explain(stanza string) string {
+	w.t.Helper()
+	p := parse(w.t, stanza)
+	_, why := w.env.handler.(module.Explainer).Explain(context.Background(), &p)
+	return why
+}
