@@ -35,7 +35,7 @@ run: build ## start a server with conf/jabberd.hcl (ARGS='--var host=example.org
 
 .PHONY: test
 test: deps lint build ## everything that must pass; installs the real peers first, where it may
-	go run ./scripts/testsum -race -count=1 -timeout 20m
+	go run ./scripts/testsum -race -count=1 -timeout=20m
 
 .PHONY: deps
 deps: ## install the real clients and servers that the tests talk to

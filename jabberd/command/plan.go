@@ -25,7 +25,7 @@ var builtIn = []string{"basemods", "xdb", "logmods", "plugins"}
 // programs returns what a configuration can be put together from.
 func (p *program) programs(ctx context.Context, f *config.File) (*server.Programs, hcl.Diagnostics) {
 	if p.linked != nil {
-		return server.Linked(p.linked), nil
+		return server.Linked(p.linked), withoutPlugins(f)
 	}
 	dir, err := folder(f)
 	if err != nil {
@@ -44,6 +44,15 @@ func (p *program) programs(ctx context.Context, f *config.File) (*server.Program
 		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "A program does not say what it has", Detail: err.Error()})
 	}
 	return programs, diags
+}
+
+// withoutPlugins says of each plugin that there are none in one process.
+func withoutPlugins(f *config.File) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, x := range f.Plugins {
+		diags = append(diags, f.PluginFailed(x.Name, errors.New(`a plugin is a process, and isolation = "none" has none; use isolation = "process"`)))
+	}
+	return diags
 }
 
 func pluginProgram(x config.Plugin, dir string) wire.Program {
