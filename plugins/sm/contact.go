@@ -37,9 +37,10 @@ func (c *contact) sameToClients(d *contact) bool {
 }
 
 // appendItem writes the contact as clients see it.
-func (c *contact) appendItem(dst []byte) []byte { return append(c.append(dst), "</item>"...) }
+func (c *contact) appendItem(dst []byte) []byte { return c.append(dst, nil) }
 
-func (c *contact) append(dst []byte, more ...string) []byte {
+// append writes the contact, with further attributes and content.
+func (c *contact) append(dst, content []byte, more ...string) []byte {
 	ask, approval := "", ""
 	if c.state&pendingOut != 0 {
 		ask = "subscribe"
@@ -48,11 +49,14 @@ func (c *contact) append(dst []byte, more ...string) []byte {
 		approval = "true"
 	}
 	attrs := append([]string{"jid", c.jid, "name", c.name, "subscription", c.state.String(), "ask", ask, "approved", approval}, more...)
+	if len(c.groups) == 0 && len(content) == 0 {
+		return xml.AppendEmpty(dst, "item", "", attrs...)
+	}
 	dst = xml.AppendStart(dst, "item", "", attrs...)
 	for _, g := range c.groups {
 		dst = xml.AppendElement(dst, "group", "", g)
 	}
-	return dst
+	return xml.AppendEnd(append(dst, content...), "item")
 }
 
 // value is the contact as it is stored.
@@ -64,13 +68,13 @@ func (c *contact) value() []byte {
 	if c.state&pendingIn != 0 {
 		more = append(more, "pending", "in")
 	}
-	b := c.append(nil, more...)
+	var request []byte
 	if len(c.request) > 0 {
-		b = xml.AppendStart(b, "request", ns.Client)
-		b = append(b, c.request...)
-		b = xml.AppendEnd(b, "request")
+		request = xml.AppendStart(request, "request", ns.Client)
+		request = append(request, c.request...)
+		request = xml.AppendEnd(request, "request")
 	}
-	return xml.AppendEnd(b, "item")
+	return c.append(nil, request, more...)
 }
 
 // parseContact reads a stored contact.

@@ -1,0 +1,199 @@
+package sm_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/xml"
+)
+
+// bodies returns the texts of messages.
+func bodies(list []packet.Packet) []string {
+	var texts []string
+	for _, p := range list {
+		if el, ok := xml.Find(p.Body, ns.Client, "body", ns.Client); ok {
+			texts = append(texts, el.Text())
+		}
+	}
+	return texts
+}
+
+func numbers(from, to int) []string {
+	var list []string
+	for i := from; i <= to; i++ {
+		list = append(list, fmt.Sprint(i))
+	}
+	return list
+}
+
+func TestOfflineMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{}`, "ann@localhost")
+		at := time.Now()
+		for i := 1; i <= 120; i++ {
+			w.incoming(`<message xml:lang='en' type='chat' id='%d' from='bob@elsewhere/x' to='ann@localhost' xmlns:q='urn:q' q:a='&lt;'><body>%d</body></message>`, i, i)
+		}
+		time.Sleep(time.Hour)
+		w.kill()
+		ann := w.login("ann@localhost/phone")
+		ann.send(`<presence><priority>-1</priority></presence>`)
+		synctest.Wait()
+		expect(t, "with a negative priority", ann.got(), "presence ann@localhost/phone>ann@localhost <priority>-1</priority>")
+		ann.send(`<presence/>`)
+		synctest.Wait()
+		got := ann.take()
+		expect(t, "in order", bodies(got), numbers(1, 120)...)
+		p := got[len(got)-1]
+		if p.ID != "120" || p.Type != "chat" || p.From != "bob@elsewhere/x" || p.To != "ann@localhost" || p.Lang != "en" || !strings.Contains(p.Attrs, "='&lt;'") {
+			t.Errorf("the last is %+v", p)
+		}
+		delay, _ := xml.Find(p.Body, ns.Client, "delay", ns.Delay)
+		if delay.Attr("from") != "localhost" || delay.Attr("stamp") != at.UTC().Format("2006-01-02T15:04:05.000Z") {
+			t.Errorf("delay: %s", delay.Outer())
+		}
+		expect(t, "they leave storage", w.keptFor("ann@localhost"))
+		ann.send(`<presence type='unavailable'/>`)
+		ann.send(`<presence/>`)
+		expect(t, "and do not come again", bodies(ann.take()))
+	})
+}
+
+func TestWhatIsKept(t *testing.T) {
+	for _, test := range []struct {
+		name, args, message, want string
+	}{
+		{"a text", `{}`, `<message to='ann@localhost'><body>x</body></message>`, "kept"},
+		{"only that somebody types", `{}`, `<message type='chat' to='ann@localhost'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>`, "dropped"},
+		{"a text, and that somebody types", `{}`, `<message to='ann@localhost'><body>x</body><active xmlns='http://jabber.org/protocol/chatstates'/></message>`, "kept"},
+		{"a receipt", `{}`, `<message to='ann@localhost'><received xmlns='urn:xmpp:receipts' id='1'/></message>`, "kept"},
+		{"not to be kept", `{}`, `<message to='ann@localhost'><body>x</body><no-store xmlns='urn:xmpp:hints'/></message>`, "dropped"},
+		{"for nobody", `{}`, `<message to='nobody@localhost'><body>x</body></message>`, "refused"},
+		{"none is kept", `{"offline":{"max":0}}`, `<message to='ann@localhost'><body>x</body></message>`, "refused"},
+		{"too many", `{"offline":{"max":2}}`, `<message to='ann@localhost'><body>x</body></message>`, "refused"},
+	} {
+		bubble(t, test.name, func(t *testing.T) {
+			w := newWorld(t, test.args, "ann@localhost")
+			before := 0
+			if test.name == "too many" {
+				for range 2 {
+					w.incoming(`<message to='ann@localhost' from='bob@elsewhere'><body>y</body></message>`)
+				}
+				before = 2
+			}
+			result := w.incoming("%s", strings.Replace(test.message, " to=", " from='bob@elsewhere' to=", 1))
+			got := "dropped"
+			switch kept := len(w.keptFor("ann@localhost")); {
+			case result == packet.Refused && kept == before:
+				got = "refused"
+			case kept == before+1:
+				got = "kept"
+			}
+			if got != test.want {
+				t.Errorf("%s, want %s", got, test.want)
+			}
+			if told := w.elsewhere(); (len(told) > 0) != (test.want == "refused") {
+				t.Errorf("its sender is told %q", told)
+			}
+		})
+	}
+}
+
+// With stream management, messages leave storage when the client has
+// acknowledged them, and a session that does not read holds up nobody else.
+func TestOfflineMessagesAreAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{}`, "ann@localhost")
+		send := func(from, to int) {
+			for i := from; i <= to; i++ {
+				w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>%d</body></message>`, i)
+			}
+		}
+		send(1, 60)
+		ann := w.manage("ann@localhost/phone", true)
+		synctest.Wait()
+		if kept := w.keptFor("ann@localhost"); len(kept) != 60 {
+			t.Errorf("%d are in storage before any is acknowledged", len(kept))
+		}
+		send(61, 62) // goes behind those that she still has to read
+		w.kill()
+		synctest.Wait()
+		for i := range 3 { // she reads some, and acknowledges when asked
+			some := ann.take()
+			for j := range some[:min(len(some), 10*i)] {
+				ann.handle(&some[j])
+			}
+			ann.lose()
+			ann.resume()
+			synctest.Wait()
+		}
+		synctest.Wait()
+		ann.read()
+		ann.ack()
+		synctest.Wait()
+		ann.read()
+		ann.ack()
+		synctest.Wait()
+		expect(t, "all", ann.bodies, numbers(1, 62)...)
+		expect(t, "they leave storage", w.keptFor("ann@localhost"))
+		send(63, 63)
+		ann.read()
+		expect(t, "what comes then", ann.bodies, numbers(1, 63)...)
+	})
+}
+
+// A session that gets offline messages and dies leaves the rest to the next.
+func TestOfflineMessagesGoToTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{"management":{"resume":"0s"}}`, "ann@localhost")
+		for i := 1; i <= 60; i++ {
+			w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>%d</body></message>`, i)
+		}
+		phone := w.login("ann@localhost/phone")
+		phone.send(`<enable xmlns='%s' resume='true'/>`, ns.StreamManagement)
+		phone.send(`<presence/>`)
+		synctest.Wait()
+		phone.take()
+		phone.send(`<a xmlns='%s' h='21'/>`, ns.StreamManagement) // her presence and 20 messages
+		tablet := w.available("ann@localhost/tablet", 0)
+		w.incoming(`<message type='chat' from='eve@elsewhere/x' to='ann@localhost'><body>new</body></message>`)
+		expect(t, "the other session is not held up", bodies(tablet.take()), "new")
+		phone.lose()
+		synctest.Wait()
+		expect(t, "what the first has not acknowledged", bodies(tablet.take()), numbers(21, 60)...)
+		expect(t, "storage", w.keptFor("ann@localhost"))
+	})
+}
+
+// What is stored while a session becomes available is not left behind.
+func TestMessageWhileComing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{}`, "ann@localhost")
+		store := w.ask
+		reached, release := make(chan struct{}), make(chan struct{})
+		w.ask = func(ctx context.Context, q *packet.Packet) (*packet.Packet, error) {
+			if q.Name == "append" {
+				close(reached)
+				<-release
+			}
+			return store(ctx, q)
+		}
+		go w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>1</body></message>`)
+		<-reached
+		ann := w.available("ann@localhost/phone", 0)
+		w.ask = store
+		w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>2</body></message>`)
+		close(release)
+		synctest.Wait()
+		got := bodies(ann.take())
+		slices.Sort(got)
+		expect(t, "both", got, "1", "2")
+		expect(t, "storage", w.keptFor("ann@localhost"))
+	})
+}
