@@ -116,7 +116,8 @@ func TestOfflineMessagesAreAcknowledged(t *testing.T) {
 			}
 		}
 		send(1, 60)
-		ann := w.manage("ann@localhost/phone", true)
+		ann := w.manage("ann@localhost/phone", false)
+		ann.say(`<presence/>`)
 		synctest.Wait()
 		if kept := w.keptFor("ann@localhost"); len(kept) != 60 {
 			t.Errorf("%d are in storage before any is acknowledged", len(kept))

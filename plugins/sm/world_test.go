@@ -48,7 +48,8 @@ type world struct {
 	env    *env
 	conns  []*conn
 	remote []packet.Packet
-	dieIn  int // entries until death, 0 is never
+	dieIn  int                  // entries until death, 0 is never
+	hold   func(*packet.Packet) // called with what goes elsewhere
 }
 
 // env is the environment of one life of the session manager.
@@ -195,6 +196,9 @@ func (e *env) enter(p packet.Packet) (packet.Outcome, error) {
 		}
 		return e.bounce(&p, packet.Refuse("item-not-found", ""))
 	case p.Kind == packet.Normal && packet.Domain(p.To) != "localhost":
+		if e.w.hold != nil {
+			e.w.hold(&p)
+		}
 		e.w.mu.Lock()
 		defer e.w.mu.Unlock()
 		e.w.remote = append(e.w.remote, p)
