@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -290,5 +291,35 @@ func TestGivenUp(t *testing.T) {
 	}
 	if r := h.Explain(message("x")); !strings.Contains(r.Sections[0].Steps[0].Why, "not running any more") {
 		t.Errorf("explained as %+v", r)
+	}
+}
+
+func BenchmarkHandle(b *testing.B) {
+	for form, args := range map[string]map[string]any{
+		"xml":  {"command": []string{"sh", "-c", "exec cat >/dev/null"}},
+		"json": {"command": []string{"python3", "-u", "testdata/bot.py"}, "form": "json"},
+	} {
+		b.Run(form, func(b *testing.B) {
+			raw, err := json.Marshal(args)
+			if err != nil {
+				b.Fatal(err)
+			}
+			h, err := exec.Module.New(env{kinds: module.On(packet.Normal)}, raw)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := h.(module.Starter).Start(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			defer h.(io.Closer).Close()
+			b.SetParallelism(16)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if v, err := h.Handle(b.Context(), message("claim")); v != packet.Claim {
+						b.Error(err)
+					}
+				}
+			})
+		})
 	}
 }
