@@ -475,6 +475,7 @@ func dial(t *testing.T, address string) net.Conn {
 func TestTheEndOfTheServer(t *testing.T) {
 	sdktest.Both(t, plan(""), func(t *testing.T, h *sdktest.Harness) {
 		s := open(t, listening(h), irc)
+		h.Logged("a component is connected")
 		h.Restart()
 		_, err := s.Receive(timeout(t))
 		var e *stream.Error
