@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jabberii/server/jabberd/server"
+	"github.com/jabberii/server/plugins/sdk/account"
+	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/session"
 	"github.com/jabberii/server/plugins/xmpp/stanza"
@@ -111,12 +115,16 @@ type link struct {
 
 func (r *running) pairs(n int) *traffic {
 	x := &traffic{t: r.t, r: r, progress: func(int64) {}, all: make(chan struct{})}
+	store := xdb.New(server.Dial(filepath.Join(r.data, server.SocketName)), "test")
 	var wg sync.WaitGroup
 	x.links = make([]*link, n)
 	for i := range n {
 		from, to := fmt.Sprintf("s%d@localhost", i), fmt.Sprintf("r%d@localhost", i)
-		r.user(from)
-		r.user(to)
+		for _, address := range []string{from, to} {
+			if err := account.Add(context.Background(), store, address, "pw-"+address); err != nil {
+				r.t.Fatal(err)
+			}
+		}
 		wg.Go(func() { x.links[i] = &link{n: i, from: x.login(from), to: x.login(to), more: make(chan struct{}, 1)} })
 	}
 	wg.Wait()
