@@ -68,6 +68,7 @@ func message(body string) *packet.Packet {
 var soon = map[string]string{"after": "1ms"}
 
 func TestXML(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, plan(t, echo(t, "restart", soon)), func(t *testing.T, h *sdktest.Harness) {
 		if e := h.Logged("begins"); e.Type != "info" || !strings.Contains(e.Attrs, " program='sh'") {
 			t.Errorf("logged %+v", e)
@@ -111,6 +112,7 @@ func TestXML(t *testing.T) {
 }
 
 func TestWhatAProgramPrintsIsInOrderAndComplete(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, plan(t, echo(t, "backlog", 10, "window", 4)), func(t *testing.T, h *sdktest.Harness) {
 		h.Deliver(message("<many/>"))
 		for n := range 3000 {
@@ -122,6 +124,7 @@ func TestWhatAProgramPrintsIsInOrderAndComplete(t *testing.T) {
 }
 
 func TestTheEndOfAProgram(t *testing.T) {
+	t.Parallel()
 	h := sdktest.New(t, plan(t, echo(t)), false)
 	h.Logged("begins")
 	h.Deliver(message("<child/>"))
@@ -142,6 +145,7 @@ func zombie(pid int) bool {
 }
 
 func TestVerdicts(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, plan(t, bot(t, "env", map[string]string{"WORD": "words"}, "dir", ".", "limit", 2048, "restart", soon)), func(t *testing.T, h *sdktest.Harness) {
 		if e := h.Logged("begins in "); !strings.HasSuffix(string(e.Body), " with words") || !strings.Contains(string(e.Body), h.Data) {
 			t.Errorf("logged %s", e.Body)
@@ -191,6 +195,7 @@ func TestVerdicts(t *testing.T) {
 }
 
 func TestDeaths(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, plan(t, bot(t, "restart", soon)), func(t *testing.T, h *sdktest.Harness) {
 		if o := h.Deliver(message("die once")); o.Result != packet.Claimed {
 			t.Errorf("ended %+v, %v", o, o.Reason)
@@ -218,6 +223,7 @@ func TestDeaths(t *testing.T) {
 }
 
 func TestWhatAProgramSendsByItself(t *testing.T) {
+	t.Parallel()
 	p := plan(t, bot(t))
 	p.Sections = append(p.Sections, sdktest.Section("store", packet.XDB, sdktest.Host("example.org"),
 		sdktest.Block("exec", `{"command":["python3","-u","`+script(t, "bot.py")+`"],"form":"json"}`)))
@@ -253,6 +259,7 @@ func TestWhatAProgramSendsByItself(t *testing.T) {
 }
 
 func TestHanging(t *testing.T) {
+	t.Parallel()
 	plan := plan(t, bot(t, "restart", soon))
 	plan.Sections[0].Timeout = 500 * time.Millisecond
 	h := sdktest.New(t, plan, true)
@@ -266,10 +273,11 @@ func TestHanging(t *testing.T) {
 }
 
 func TestPings(t *testing.T) {
-	h := sdktest.New(t, plan(t, bot(t, "ping", "300ms", "restart", soon)), false)
+	t.Parallel()
+	h := sdktest.New(t, plan(t, bot(t, "ping", "1s", "restart", soon)), false)
 	h.Logged("begins")
 	hung := h.Send(message("hang"))
-	if e := h.Logged("started again"); !strings.Contains(e.Attrs, "nothing was heard of it for 300ms") {
+	if e := h.Logged("started again"); !strings.Contains(e.Attrs, "nothing was heard of it for 1s") {
 		t.Errorf("logged %+v", e)
 	}
 	if o := <-hung; o.Result != packet.Refused {
@@ -281,6 +289,7 @@ func TestPings(t *testing.T) {
 }
 
 func TestGivenUp(t *testing.T) {
+	t.Parallel()
 	p := plan(t, map[string]any{"command": []string{"true"}, "restart": map[string]any{"after": "1ms", "times": 2}})
 	h := sdktest.New(t, p, false)
 	if e := h.Logged("is given up"); !strings.Contains(e.Attrs, "exit status 0") {

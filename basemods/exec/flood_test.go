@@ -15,6 +15,7 @@ import (
 // Two programs that send to each other without reading would wait for each other
 // until the time of the packets is up.
 func TestProgramsThatFloodEachOther(t *testing.T) {
+	t.Parallel()
 	plan := sdktest.Plan{Modules: []module.Module{exec.Module}, Sections: []module.Section{sdktest.Sinks("example.org", packet.Normal)}}
 	names := []string{"one.example.org", "two.example.org"}
 	for i, name := range names {

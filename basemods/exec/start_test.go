@@ -26,6 +26,7 @@ func (e env) Log() *slog.Logger       { return slog.New(slog.DiscardHandler) }
 func (e env) Path(name string) string { return filepath.Join("/nowhere", name) }
 
 func TestProgramsThatDoNotStart(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ args, err string }{
 		"nowhere in PATH": {`{"command":["no-such-program"]}`, "no-such-program is in no folder of"},
 		"own PATH":        {`{"command":["sh"],"env":{"PATH":"/nowhere"}}`, "sh is in no folder of /nowhere"},
@@ -83,6 +84,7 @@ func TestArguments(t *testing.T) {
 }
 
 func TestStandardErrorIsLogged(t *testing.T) {
+	t.Parallel()
 	const says = `printf '%s\n' 'plain' 'ERROR: e' 'debug: d' '[WARNING] w' '<6>i' '<3>three' '<9>nine' 'odd: x' '' "$(printf '%05000d' 7)" >&2; cat`
 	h := sdktest.New(t, plan(t, map[string]any{"command": []string{"sh", "-c", says}}), true)
 	for _, want := range []string{"warn plain", "error e", "debug d", "warn w", "info i", "error three", "warn &lt;9&gt;nine", "warn odd: x", "warn " + strings.Repeat("0", 4096)} {
@@ -94,6 +96,7 @@ func TestStandardErrorIsLogged(t *testing.T) {
 }
 
 func TestLogEntries(t *testing.T) {
+	t.Parallel()
 	plan := sdktest.Plan{Modules: []module.Module{exec.Module}, Sections: []module.Section{
 		sdktest.Section("alarm", packet.Log, sdktest.Host("example.org"),
 			sdktest.Block("exec", `{"command":["sh","-c","while read -r line; do echo \"<message to='ann@example.org' from='example.org'>$line</message>\"; done"]}`)),

@@ -25,9 +25,13 @@ type args struct {
 }
 
 // Module is to {}.
-var Module = module.Define("to",
-	"Sends each entry to an address as a message, and claims it.",
-	module.On(packet.Log), New)
+var Module = define()
+
+func define() module.Module {
+	m := module.Define("to", "Sends each entry to an address as a message, and claims it.", module.On(packet.Log), New)
+	m.Claims = module.ClaimsAll
+	return m
+}
 
 // longest is how much of an entry is sent, in bytes.
 const longest = 4000
