@@ -7,6 +7,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/journal"
 )
 
 // An act is the handling of one packet, or something that sm does of its own
@@ -31,7 +32,7 @@ type act struct {
 	later  []packet.Packet // for connections, when no lock is held
 	wake   []*session      // managed, with something to send
 	full   []*session      // whose queue takes no more
-	write  bool            // the journal has to be written first
+	write  journal.Pos     // behind the last record that has to be written first; 0 if none has
 }
 
 // normal puts a stanza into the tree. No lock is held. p is not kept.
@@ -92,11 +93,14 @@ func (t *act) direct(x *session, p *packet.Packet) {
 	t.s.env.Deliver(t.ctx, p)
 }
 
+// records notes that a record has to be written before the act is done.
+func (t *act) records(at journal.Pos) { t.write = max(t.write, at+1) }
+
 // done does what had to wait until no lock is held.
 func (t *act) done() error {
 	var err error
-	if t.write {
-		err = t.s.commit()
+	if t.write > 0 {
+		err = t.s.commitTo(t.write - 1)
 	}
 	for i := range t.later {
 		t.deliver(&t.later[i])

@@ -29,19 +29,17 @@ func (s *Service) client(ctx context.Context, x *session, p *packet.Packet) (pac
 		p.Seq = x.base + seq
 	}
 	if x.isManaged() {
-		n, err := s.receive(ctx, x, p, seq)
+		n, place, err := s.receive(ctx, x, p, seq)
 		if err != nil {
 			a.mu.Unlock()
 			return packet.Pass, err
 		}
+		// It is written before it is claimed, with what it leads to here. Until
+		// then the connection delivers it again if anything dies.
 		t.number = n
+		t.records(place)
 	}
 	a.mu.Unlock()
-	if t.number != 0 {
-		if err := s.commit(); err != nil {
-			return packet.Pass, err
-		}
-	}
 	return packet.Claim, s.handleClient(&t, x, p)
 }
 

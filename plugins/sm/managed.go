@@ -25,14 +25,13 @@ type managed struct {
 	received uint64    // stanzas of the client: h, but for its 32 bits
 	pending  []inbound // of these, those whose handling has not ended
 
-	acked   uint64   // stanzas that the client has
-	queue   []queued // those after
-	bytes   int      // in queue
-	written uint64   // the last that was given to the connection
-	first   uint64   // the last before the connection
-	sending bool     // somebody is in drain
-	asked   moment   // when the client was asked for an acknowledgement that it owes; 0 is not
-	late    bool     // it is to be asked, however little it is
+	acked   uint64 // stanzas that the client has
+	queue   queue  // those after
+	written uint64 // the last that was given to the connection
+	first   uint64 // the last before the connection
+	sending bool   // somebody is in drain
+	asked   moment // when the client was asked for an acknowledgement that it owes; 0 is not
+	late    bool   // it is to be asked, however little it is
 
 	hello  *packet.Packet // enabled or resumed, goes before all stanzas of the connection
 	helloH uint64         // received when it was made
@@ -61,22 +60,6 @@ const (
 // maxPending is how many stanzas of a client may be under way at once.
 const maxPending = 1024
 
-// A queued stanza waits for its acknowledgement.
-type queued struct {
-	p      packet.Packet // as it was for the account
-	at     int64         // when it came, Unix milliseconds
-	place  journal.Pos   // of its record
-	stored string        // its key among the offline messages, "" if it is none
-	copies *copies       // with other sessions; nil if it is the only one
-}
-
-// Copies are the sessions that one message went to: while one of them has it,
-// the others need not.
-type copies struct {
-	held  int  // unacknowledged in so many queues
-	taken bool // a client has it
-}
-
 // inbound is a stanza of the client that is being handled.
 type inbound struct {
 	number uint64
@@ -90,7 +73,7 @@ func (m *managed) resumable() bool { return m.max > 0 }
 func (m *managed) end() moment { return m.lost + moment(m.max/tick) + 1 }
 
 // last returns the number of the last stanza.
-func (m *managed) last() uint64 { return m.acked + uint64(len(m.queue)) }
+func (m *managed) last() uint64 { return m.acked + uint64(m.queue.len()) }
 
 // newManaged makes the stream management of a session.
 func (s *Service) newManaged(x *session) *managed {
@@ -109,20 +92,20 @@ func (s *Service) newManaged(x *session) *managed {
 // receive counts a stanza of the client and puts it into the journal, with the
 // Seq that it had on the connection. The account is locked, but for the time
 // that the client has too many under way.
-func (s *Service) receive(ctx context.Context, x *session, p *packet.Packet, seq uint64) (uint64, error) {
+func (s *Service) receive(ctx context.Context, x *session, p *packet.Packet, seq uint64) (uint64, journal.Pos, error) {
 	m := x.managed
 	for len(m.pending) >= maxPending && !x.ended {
 		if err := s.await(ctx, x.account); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 	place, err := s.journalIn(x, m.received+1, seq, p)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	m.received++
 	m.pending = append(m.pending, inbound{number: m.received, left: 1, place: place})
-	return m.received, nil
+	return m.received, place, nil
 }
 
 // routeManaged puts into the tree what a stanza of a managed session leads to.
@@ -171,26 +154,20 @@ func (t *act) enqueue(managed []*session, all int, p *packet.Packet) {
 		t.s.env.Log().Error("journal: " + err.Error())
 	}
 	q.place = place
-	t.write = true
+	t.records(place)
 	for _, x := range managed {
 		m := x.managed
-		m.queue = append(m.queue, q)
-		m.bytes += size(&q.p)
+		m.queue.push(&q)
 		if !x.conn.IsZero() {
 			t.wake = append(t.wake, x)
 		}
 	}
 }
 
-// size is about what a stanza takes in memory.
-func size(p *packet.Packet) int {
-	return 512 + len(p.Body) + len(p.Attrs) + len(p.To) + len(p.From) + len(p.ID)
-}
-
 // isFull reports whether the queue of a managed session takes no more.
 func (s *Service) isFull(x *session) bool {
 	limits := &s.args().Management
-	return x.isManaged() && (len(x.managed.queue) >= limits.Queue || x.managed.bytes >= int(limits.Size))
+	return x.isManaged() && (x.managed.queue.len() >= limits.Queue || x.managed.queue.bytes >= int(limits.Size))
 }
 
 // drain gives to the connection of a managed session what is in the journal
@@ -230,8 +207,8 @@ func (s *Service) next(x *session, p *packet.Packet) bool {
 		}
 		*p, m.hello = *m.hello, nil
 		p.Seq = seqHello
-	case m.written < m.last() && m.queue[m.written-m.acked].place < s.journal.Durable():
-		*p = m.queue[m.written-m.acked].p
+	case m.written < m.last() && m.queue.at(int(m.written-m.acked)).place < s.journal.Durable():
+		*p = m.queue.at(int(m.written - m.acked)).p
 		m.written++
 		p.Seq = seqHello + m.written - m.first
 	case m.asked == 0 && m.written > m.acked && (m.late || m.written-m.acked >= uint64(s.args().Management.Request)):
@@ -258,31 +235,9 @@ func (s *Service) ack(x *session, h uint32) (stored string, ok bool) {
 	if n == 0 {
 		return "", true
 	}
-	stored = m.drop(int(n))
+	stored = m.queue.drop(int(n))
 	m.acked += n
 	s.journalAck(x)
 	x.account.signal()
 	return stored, true
-}
-
-// drop takes stanzas off the queue that the client has, and returns the key of
-// the last among them that was kept in storage.
-func (m *managed) drop(n int) (stored string) {
-	for i := range m.queue[:n] {
-		q := &m.queue[i]
-		if q.stored != "" {
-			stored = q.stored
-		}
-		if q.copies != nil {
-			q.copies.taken = true
-			q.copies.held--
-		}
-		m.bytes -= size(&q.p)
-	}
-	clear(m.queue[:n])
-	m.queue = m.queue[n:]
-	if len(m.queue) == 0 {
-		m.queue = nil // or it would creep through memory
-	}
-	return stored
 }

@@ -208,8 +208,8 @@ func (a *account) spoolTo(x *session) *spool {
 	p := &spool{x: x}
 	for _, y := range a.sessions {
 		if y.isManaged() {
-			for i := range y.managed.queue {
-				p.after = max(p.after, y.managed.queue[i].stored)
+			for _, q := range y.managed.queue.all() {
+				p.after = max(p.after, q.stored)
 			}
 		}
 	}
@@ -388,8 +388,8 @@ func (s *Service) spoolManaged(ctx context.Context, a *account, p *spool, items 
 
 // holdsStored reports whether an offline message waits for the client.
 func (m *managed) holdsStored() bool {
-	for i := range m.queue {
-		if m.queue[i].stored != "" {
+	for _, q := range m.queue.all() {
+		if q.stored != "" {
 			return true
 		}
 	}
@@ -416,11 +416,9 @@ func (s *Service) reroute(t *act, x *session) {
 		return
 	}
 	x.account.mu.Lock()
-	queue, number := m.queue, m.acked
-	m.queue, m.bytes = nil, 0
+	number := m.acked
 	var list []packet.Packet
-	for i := range queue {
-		q := &queue[i]
+	for _, q := range m.queue.all() {
 		number++
 		if q.copies != nil {
 			q.copies.held--
@@ -433,6 +431,7 @@ func (s *Service) reroute(t *act, x *session) {
 			list = append(list, p)
 		}
 	}
+	m.queue = queue{}
 	x.account.mu.Unlock()
 	for i := range list {
 		t.normal(&list[i])

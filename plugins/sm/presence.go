@@ -61,8 +61,7 @@ func (s *Service) clientAvailable(t *act, x *session, p *packet.Packet) error {
 	spools := (first || x.priority < 0) && priority(p) >= 0
 	x.presence = &packet.Packet{From: x.jid, Name: "presence", Lang: p.Lang, Attrs: p.Attrs, Body: p.Body}
 	x.priority = priority(p)
-	s.journalState(x)
-	t.write = true
+	t.records(s.journalState(x))
 	t.showOwn(a, *x.presence)
 	subscribers, subscriptions := a.subscribed(from), []string(nil)
 	if first {
@@ -156,8 +155,7 @@ func (s *Service) clientUnavailable(t *act, x *session, p *packet.Packet) error 
 		s.journalDirected(x, jid, false)
 	}
 	x.directed = nil
-	s.journalState(x)
-	t.write = true
+	t.records(s.journalState(x))
 	t.showOwn(a, q)
 	a.mu.Unlock()
 	for _, jid := range audience {
@@ -219,8 +217,7 @@ func (s *Service) clientDirected(t *act, x *session, p *packet.Packet) error {
 		return packet.Refuse("resource-constraint", "the presence is shown to too many")
 	case !x.ended:
 		x.show(p.To, sees)
-		s.journalDirected(x, p.To, sees)
-		t.write = true
+		t.records(s.journalDirected(x, p.To, sees))
 	}
 	a.mu.Unlock()
 	t.normal(p)

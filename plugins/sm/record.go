@@ -3,6 +3,7 @@ package sm
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"sync"
 
 	"github.com/jabberii/server/jabberd/packet"
@@ -129,8 +130,11 @@ func (s *Service) append(write func([]byte) []byte) (journal.Pos, error) {
 }
 
 // commit writes what is in the journal.
-func (s *Service) commit() error {
-	err := s.journal.Commit()
+func (s *Service) commit() error { return s.commitTo(math.MaxUint64) }
+
+// commitTo is commit for the records up to one of them.
+func (s *Service) commitTo(at journal.Pos) error {
+	err := s.journal.CommitTo(at)
 	if err != nil {
 		s.env.Log().Error("journal: " + err.Error())
 	}
@@ -147,11 +151,12 @@ func (s *Service) note(write func([]byte) []byte) journal.Pos {
 }
 
 // journalState records what a session is now. The account is locked.
-func (s *Service) journalState(x *session) {
+func (s *Service) journalState(x *session) journal.Pos {
 	at := s.note(func(b []byte) []byte { return appendState(b, x) })
 	if !x.recorded {
 		x.recorded, x.place = true, at
 	}
+	return at
 }
 
 // appendState writes all of a session but its queue and its directed presence.
@@ -179,8 +184,8 @@ func appendState(b []byte, x *session) []byte {
 
 // journalDirected records that an address sees the presence of a session, or
 // no longer. The account is locked.
-func (s *Service) journalDirected(x *session, jid string, sees bool) {
-	s.note(func(b []byte) []byte {
+func (s *Service) journalDirected(x *session, jid string, sees bool) journal.Pos {
+	return s.note(func(b []byte) []byte {
 		return appendBool(appendString(appendToken(append(b, byte(recDirected)), x.token), jid), sees)
 	})
 }
@@ -289,8 +294,7 @@ func (s *Service) rewrite(x *session) {
 		s.journalDirected(x, jid, true)
 	}
 	if m := x.managed; m != nil {
-		for i := range m.queue {
-			q := &m.queue[i]
+		for i, q := range m.queue.all() {
 			_, err := s.append(func(b []byte) []byte {
 				b = appendToken(binary.AppendUvarint(append(b, byte(recOut)), 1), x.token)
 				return q.append(binary.AppendUvarint(b, m.acked+1+uint64(i)))

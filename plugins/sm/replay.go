@@ -70,8 +70,8 @@ func (r *replay) record(at journal.Pos, b []byte) error {
 		r.out(at, &in)
 	case recAck:
 		if x, number := r.sessions[in.token()], in.uint(); x != nil && x.isManaged() && number > x.managed.acked {
-			n := min(number-x.managed.acked, uint64(len(x.managed.queue)))
-			x.managed.drop(int(n))
+			n := min(number-x.managed.acked, uint64(x.managed.queue.len()))
+			x.managed.queue.drop(int(n))
 			x.managed.acked = number
 		}
 	case recDirected:
@@ -115,7 +115,7 @@ func (r *replay) state(at journal.Pos, in *reader) {
 		m.max, m.lost = time.Duration(in.uint()), moment(in.uint())
 		m.received = max(m.received, in.uint())
 		acked := in.uint()
-		if len(m.queue) == 0 {
+		if m.queue.len() == 0 {
 			m.acked = max(m.acked, acked)
 		}
 		m.first, m.helloH = in.uint(), in.uint()
@@ -168,8 +168,7 @@ func (r *replay) out(at journal.Pos, in *reader) {
 			}
 			continue
 		}
-		t.x.managed.queue = append(t.x.managed.queue, q)
-		t.x.managed.bytes += size(&q.p)
+		t.x.managed.queue.push(&q)
 		if q.copies != nil {
 			q.copies.held++
 		}
