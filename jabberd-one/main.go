@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/jabberii/server/basemods/accept"
+	"github.com/jabberii/server/basemods/connect"
 	"github.com/jabberii/server/basemods/exec"
 	"github.com/jabberii/server/basemods/fork"
 	"github.com/jabberii/server/basemods/host"
@@ -30,7 +31,7 @@ import (
 
 func main() {
 	os.Exit(command.Main(os.Args[1:], []module.Module{
-		host.Module, fork.Module, exec.Module, accept.Module, load.With(c2s.Module, sm.Module),
+		host.Module, fork.Module, exec.Module, accept.Module, connect.Module, load.With(c2s.Module, sm.Module),
 		filter.Module, cache.Module, memory.Module, file.Module, badger.Module,
 		logfilter.Module, format.Module, logfile.Module, stdout.Module, stderr.Module, syslog.Module, to.Module,
 	}))

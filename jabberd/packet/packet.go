@@ -68,6 +68,7 @@ const (
 	Redelivered Flags = 1 << iota // it, or what caused it, may have been handled before
 	Down                          // session: from the session towards the connection
 	Bounced                       // an answer that the tree made; it is never answered in turn
+	FromLog                       // it is a log entry or caused by one: what handlers log about it goes to stderr only
 )
 
 // A Token names one end of a session: a connection or a session. Each end

@@ -31,7 +31,6 @@ type delivery struct {
 	answer *packet.Packet // XDB
 
 	deadline int64 // coarse clock
-	loop     bool  // it is a log entry, or caused by one
 	entry    bool  // a log entry that counts as pending
 	replica  bool  // it copies to one store what another has changed
 	observer bool  // a copy for a section that observes
@@ -77,6 +76,9 @@ func (l *deliveryPool) get(p *packet.Packet) *delivery {
 		d = &delivery{}
 	}
 	d.p = *p
+	if p.Kind == packet.Log {
+		d.p.Flags |= packet.FromLog
+	}
 	d.open.Store(1)
 	return d
 }
@@ -119,10 +121,12 @@ func (e *Engine) settle(d *delivery) {
 func (d *delivery) causeOf(child *delivery) {
 	child.cause = d
 	child.p.Hops = d.p.Hops + 1
-	child.p.Flags |= d.p.Flags & packet.Redelivered
-	child.loop = child.loop || d.loop
+	child.p.Flags |= d.p.Flags & (packet.Redelivered | packet.FromLog)
 	if child.deadline == 0 {
 		child.deadline = d.deadline
 	}
 	d.open.Add(1)
 }
+
+// fromLog reports whether d is a log entry or caused by one.
+func (d *delivery) fromLog() bool { return d.p.Flags&packet.FromLog != 0 }

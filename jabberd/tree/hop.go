@@ -307,7 +307,6 @@ func (r *Remote) OnCommit(c *Commit) {
 func (r *Remote) enter(w *worker, rec *Delivery) {
 	e := r.e
 	d := e.pool.get(&rec.Packet)
-	d.loop = d.p.Kind == packet.Log
 	if rec.Timeout > 0 {
 		d.deadline = e.clock.after(rec.Timeout)
 	}
@@ -321,7 +320,7 @@ func (r *Remote) enter(w *worker, rec *Delivery) {
 		if cause != nil {
 			cause.d.open.Add(1)
 			d.cause = cause.d
-			d.loop = d.loop || cause.d.loop
+			d.p.Flags |= cause.d.p.Flags & packet.FromLog
 			d.p.Hops = max(d.p.Hops, cause.d.p.Hops+1)
 		}
 		r.mu.Unlock()

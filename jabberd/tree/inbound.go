@@ -144,7 +144,6 @@ func (r *Remote) OnWalk(rec *Walk) {
 	d.inbound = in
 	d.group = &group{core: c, open: 1}
 	d.origin, d.named, d.mark = rec.Origin, rec.Num, rec.Part&^showMark
-	d.loop = d.p.Kind == packet.Log
 	d.deadline = e.clock.after(rec.Timeout)
 	w := e.worker()
 	d.key = e.keys.of(&d.p)

@@ -126,7 +126,7 @@ func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
 		return true
 	})
 	t := txnOf(ctx)
-	h.logs.entry(&p, h.inLog || t != nil && t.d.loop)
+	h.logs.entry(&p, h.inLog || t != nil && t.d.fromLog())
 	return nil
 }
 
@@ -144,7 +144,6 @@ func (g *logs) entry(p *packet.Packet, loop bool) {
 		return
 	}
 	d := e.pool.get(p)
-	d.loop = true
 	d.entry = true
 	w := e.worker()
 	e.deliver(w, d)
@@ -190,7 +189,7 @@ func (g *logs) failure(d *delivery, s *section, l *link, err error) {
 	if _, ok := err.(*packet.Reject); ok {
 		return
 	}
-	g.say(slog.LevelError, d.loop, s, l, err.Error(), "kind", d.p.Kind.String(), "host", d.p.Branch(), "to", d.p.To, "from", d.p.From)
+	g.say(slog.LevelError, d.fromLog(), s, l, err.Error(), "kind", d.p.Kind.String(), "host", d.p.Branch(), "to", d.p.To, "from", d.p.From)
 }
 
 func (g *logs) panicked(l *link, what any) {
@@ -198,7 +197,7 @@ func (g *logs) panicked(l *link, what any) {
 }
 
 func (g *logs) loop(d *delivery) {
-	g.say(slog.LevelWarn, d.loop, nil, nil, "packet dropped after 32 hops: it goes round in a loop", "kind", d.p.Kind.String(), "to", d.p.To, "from", d.p.From)
+	g.say(slog.LevelWarn, d.fromLog(), nil, nil, "packet dropped after 32 hops: it goes round in a loop", "kind", d.p.Kind.String(), "to", d.p.To, "from", d.p.From)
 }
 
 func (g *logs) unstarted(s *section, l *link, err error) {
@@ -214,7 +213,7 @@ func (g *logs) stopped(s *section, l *link, err error) {
 }
 
 func (g *logs) buried(process string, k *walk) {
-	g.say(slog.LevelError, k.d.loop, k.s, nil, "packet bounced: a process died with it three times; see jabberd dead", "process", process, "to", k.p.To, "from", k.p.From, "id", k.p.ID)
+	g.say(slog.LevelError, k.d.fromLog(), k.s, nil, "packet bounced: a process died with it three times; see jabberd dead", "process", process, "to", k.p.To, "from", k.p.From, "id", k.p.ID)
 }
 
 func (g *logs) stale(d *delivery) {

@@ -136,7 +136,7 @@ func (e *Engine) Ask(ctx context.Context, q *packet.Packet) (*packet.Packet, err
 	asker := txnOf(ctx)
 	if asker != nil {
 		d.p.Hops = asker.d.p.Hops + 1
-		d.loop = asker.d.loop
+		d.p.Flags |= asker.d.p.Flags & packet.FromLog
 		d.deadline = asker.d.deadline
 	}
 	wait := &question{done: make(chan struct{})}

@@ -14,6 +14,7 @@ import (
 type txn struct {
 	w      *worker
 	d      *delivery // nil when no handler is running
+	until  int64     // when its time is up; coarse clock
 	out    []*delivery
 	answer *packet.Packet
 
@@ -47,7 +48,7 @@ func (w *worker) begin(d *delivery) *txn {
 		t = &txn{w: w}
 		w.txn = t
 	}
-	t.d = d
+	t.d, t.until = d, d.deadline
 	return t
 }
 
@@ -83,7 +84,7 @@ func (t *txn) Deadline() (time.Time, bool) {
 	if t.d == nil {
 		return time.Time{}, false
 	}
-	return t.w.e.clock.time(t.d.deadline), true
+	return t.w.e.clock.time(t.until), true
 }
 
 // Done returns a channel that is closed when the packet's time is up or Handle
@@ -99,7 +100,7 @@ func (t *txn) Done() <-chan struct{} {
 			t.timer = time.NewTimer(0)
 			return t.done
 		}
-		left := time.Until(t.w.e.clock.time(t.d.deadline))
+		left := time.Until(t.w.e.clock.time(t.until))
 		t.timer = time.AfterFunc(left, func() { t.stop(context.DeadlineExceeded) })
 	}
 	return t.done

@@ -133,7 +133,7 @@ func (k *walk) begin(d *delivery, s *section, e *Engine) {
 // told of and nothing waits for.
 func (e *Engine) observe(d *delivery, s *section) {
 	c := e.pool.get(&d.p)
-	c.observer, c.branch, c.loop, c.deadline = true, s.alone, d.loop, d.deadline
+	c.observer, c.branch, c.deadline = true, s.alone, d.deadline
 	c.p.Section = s.id
 	c.key = s.observerKey(d.key)
 	c.group = d.group
@@ -161,6 +161,7 @@ func (e *Engine) walk(w *worker, k *walk) {
 // does not pass or the next step is a hop. A panic is the error of its handler.
 func (e *Engine) local(w *worker, k *walk) (v packet.Verdict, err error) {
 	t := w.begin(k.d)
+	t.until = min(k.d.deadline, k.expires)
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())

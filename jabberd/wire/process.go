@@ -88,6 +88,7 @@ func (r *Runtime) launch(ctx context.Context, l Launch) (*Process, error) {
 		c.cmd = exe.command(context.Background(), l.Program.Args)
 		c.cmd.Env = append(append(append([]string{}, l.Program.Env...), l.Env...), processVar+"="+l.Process)
 		c.cmd.Env = append(c.cmd.Env, spec.Env...)
+		handConsole(c.cmd)
 		return c, nil
 	}
 	config.GRPCDialOptions = dialOptions(func(ctx context.Context, _ string) (net.Conn, error) {

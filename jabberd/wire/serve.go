@@ -110,10 +110,11 @@ func serve(modules []module.Module) error {
 		return err
 	}
 	fmt.Printf("1|%d|unix|%s|grpc|\n", Protocol, path)
+	console := takeConsole()
 	os.Stdout = os.Stderr // what is printed from now on is for the log
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
-	run(ctx, newService(modules, toStderr, false), listener)
+	run(ctx, newService(modules, toFile(console), false), listener)
 	return nil
 }
 
@@ -153,7 +154,7 @@ func serveDebug(name string, modules []module.Module) error {
 	fmt.Printf("plugin %s { attach = %s }\n", strconv.Quote(strings.TrimSuffix(name, filepath.Ext(name))), strconv.Quote("unix:"+path))
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer cancel()
-	ServeAttached(ctx, listener, modules, toStderr)
+	ServeAttached(ctx, listener, modules, toFile(os.Stderr))
 	return nil
 }
 
@@ -164,7 +165,10 @@ func ServeAttached(ctx context.Context, listener net.Listener, modules []module.
 	run(ctx, newService(modules, fallback, true), listener)
 }
 
-// toStderr writes a log entry that no core takes.
-func toStderr(p *packet.Packet) {
-	fmt.Fprintf(os.Stderr, "[%s] %s: %s\n", strings.ToUpper(p.Type), p.From, p.Body)
+// toFile returns what writes a log entry that must not go to the log branch, or
+// that no core takes.
+func toFile(f *os.File) func(*packet.Packet) {
+	return func(p *packet.Packet) {
+		fmt.Fprintf(f, "[%s] %s: %s%s\n", strings.ToUpper(p.Type), p.From, p.Body, p.Attrs)
+	}
 }
