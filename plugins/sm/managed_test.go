@@ -26,7 +26,6 @@ type client struct {
 	unacked []string
 	bodies  []string // of the messages that it got, in order
 	ends    []string // why its streams ended
-	fresh   int      // sessions that it had to begin anew
 }
 
 func attr(p *packet.Packet, name string) string {

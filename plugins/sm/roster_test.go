@@ -3,7 +3,6 @@ package sm_test
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,8 +14,6 @@ const (
 	rosterGet = "<iq type='get' id='r'><query xmlns='" + ns.Roster + "'/></iq>"
 	rosterSet = "<iq type='set' id='s'><query xmlns='" + ns.Roster + "'>%s</query></iq>"
 )
-
-var anyID = regexp.MustCompile(`push[A-Z0-9]+`)
 
 // interested is a session that is told of changes to the roster.
 func (w *world) interested(full string) *conn {

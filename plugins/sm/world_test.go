@@ -453,16 +453,6 @@ func (c *conn) got() []string {
 	return list
 }
 
-// wait waits until something has come and returns it.
-func (c *conn) wait() []packet.Packet {
-	for {
-		if in := c.take(); len(in) > 0 {
-			return in
-		}
-		<-c.some
-	}
-}
-
 // elsewhere returns what has gone to other domains since, written out.
 func (w *world) elsewhere() []string {
 	w.mu.Lock()
