@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 # A folder with a main.go is a program of that name.
 PROGRAMS := $(patsubst %/main.go,./%,$(wildcard $(addsuffix /main.go,jabberd basemods xdb logmods plugins jabberd-one)))
 # Folders with a go.mod of their own, this one first.
-MODULES := . $(filter-out .,$(patsubst %/go.mod,%,$(patsubst ./%,%,$(shell find . -name go.mod -not -path './.git/*' -not -path './bin/*' | sort))))
+MODULES := . $(filter-out . go.mod,$(patsubst %/go.mod,%,$(patsubst ./%,%,$(shell find . -name go.mod -not -path './.git/*' -not -path './bin/*' | sort))))
 PROTOS := $(patsubst ./%,%,$(shell find . -name '*.proto' -not -path './bin/*' | sort))
 
 PKG ?= ./...
