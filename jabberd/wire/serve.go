@@ -166,9 +166,12 @@ func ServeAttached(ctx context.Context, listener net.Listener, modules []module.
 }
 
 // toFile returns what writes a log entry that must not go to the log branch, or
-// that no core takes.
+// that no core takes, if it is a warning or an error.
 func toFile(f *os.File) func(*packet.Packet) {
 	return func(p *packet.Packet) {
+		if p.Type != "warn" && p.Type != "error" {
+			return
+		}
 		fmt.Fprintf(f, "[%s] %s: %s%s\n", strings.ToUpper(p.Type), p.From, p.Body, p.Attrs)
 	}
 }
