@@ -8,50 +8,28 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jabberii/server/basemods/accept"
+	runs "github.com/jabberii/server/basemods/exec"
+	"github.com/jabberii/server/basemods/load"
 	"github.com/jabberii/server/jabberd/config"
 	"github.com/jabberii/server/jabberd/config/configtest"
 	"github.com/jabberii/server/jabberd/module"
-	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/logmods/file"
 	"github.com/jabberii/server/logmods/filter"
 	"github.com/jabberii/server/logmods/format"
 	"github.com/jabberii/server/logmods/stderr"
+	"github.com/jabberii/server/logmods/to"
 	"github.com/jabberii/server/plugins/c2s"
+	"github.com/jabberii/server/plugins/sm"
 	"github.com/jabberii/server/xdb/badger"
 	"github.com/jabberii/server/xdb/cache"
 )
 
-type acceptArgs struct {
-	Listen string `json:"listen" required:"true"`
-	Secret string `json:"secret" required:"true" secret:"true"`
-}
-
-type execArgs struct {
-	Command []string `json:"command" required:"true"`
-}
-
-type smArgs struct {
-	Offline struct {
-		Max int `json:"max"`
-	} `json:"offline"`
-}
-
-type toArgs struct {
-	JID string `json:"jid" required:"true"`
-}
-
-func quiet[C any](module.Env, C) (packet.Handler, error) { return packet.HandlerFunc(nil), nil }
-
-// modules are those that the files name; some are stand-ins with the arguments
-// that they use.
+// modules are those that the files name, beside host.
 func modules() []module.Module {
-	sm := module.Define("sm", "Sessions of users.", module.On(packet.Normal, packet.Session), quiet[smArgs])
 	return []module.Module{
-		{Name: "load", Doc: "Starts a service.", Label: "name of the service", Services: []module.Module{c2s.Module, sm}},
-		module.Define("accept", "Components that connect.", module.On(packet.Normal, packet.Session), quiet[acceptArgs]),
-		module.Define("exec", "Runs a program.", module.On(packet.Normal, packet.Log), quiet[execArgs]),
-		module.Define("to", "Sends entries to a JID.", module.On(packet.Log), quiet[toArgs]),
-		cache.Module, badger.Module, filter.Module, format.Module, file.Module, stderr.Module,
+		load.With(c2s.Module, sm.Module), accept.Module, runs.Module,
+		cache.Module, badger.Module, filter.Module, format.Module, file.Module, stderr.Module, to.Module,
 	}
 }
 

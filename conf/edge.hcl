@@ -37,10 +37,7 @@ variable "durability" {
   description = "what acknowledged messages outlive: the death of a process, or of the machine (disk)"
 }
 
-engine {
-  data_dir   = var.data_dir
-  durability = var.durability
-}
+engine { data_dir = var.data_dir }
 
 # A process that lives on for a while without the core waits for the next core:
 # the core can be upgraded, or crash, and no connection is lost.
@@ -61,7 +58,9 @@ service "users" {
   host { label = var.host }
 
   load "sm" {
-    process = "sm"
+    process    = "sm"
+    durability = var.durability
+
     offline { max = 1000 }
   }
 }

@@ -34,8 +34,8 @@ func load(t *testing.T, text string) *config.File {
 func TestLoadFillsSections(t *testing.T) {
 	f := load(t, `
 engine {
-  durability   = "disk"
   stop_timeout = "1m"
+  # the rest has its defaults
 }
 plugin "gateway" {
   path     = "./bin/gateway"
@@ -69,7 +69,7 @@ log "watch" {
 		t.Fatal(err)
 	}
 	e, p := f.Engine, f.Plugins[0]
-	if e.Durability != "disk" || e.StopTimeout.Std() != time.Minute || e.Isolation != "process" || e.DataDir != "data" || e.LogLevel != "info" {
+	if e.StopTimeout.Std() != time.Minute || e.Isolation != "process" || e.DataDir != "data" || e.LogLevel != "info" {
 		t.Errorf("engine %+v", e)
 	}
 	if p.Name != "gateway" || p.Path != filepath.Join(dir, "bin/gateway") || p.Args[0] != "-v" || p.Env["TOKEN"] != "t" || p.Place != "main.hcl:6" {

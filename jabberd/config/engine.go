@@ -23,7 +23,6 @@ type Engine struct {
 	Socket      string          `json:"socket" doc:"The socket for commands to the running server; jabberd.sock in data_dir when left out."`
 	BinDir      string          `json:"bin_dir" doc:"The folder of the server's programs; that of jabberd when left out."`
 	LogLevel    string          `json:"log_level" default:"info" enum:"debug,info,warn,error" doc:"The least of the server's own entries that are logged."`
-	Durability  string          `json:"durability" default:"process" enum:"process,disk" doc:"What acknowledged packets outlive: the death of a process, or (synced before the acknowledgement) of the machine."`
 	StopTimeout module.Duration `json:"stop_timeout" default:"30s" doc:"How long a stop waits for what is under way."`
 }
 
