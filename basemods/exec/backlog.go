@@ -13,9 +13,9 @@ import (
 )
 
 // patience is how long the output of a program is not read because its backlog
-// is full, while a packet waits for the program: what that has to say about the
-// packet may be behind. It keeps two programs that flood each other from waiting
-// for each other.
+// is full and nothing leaves it, while a packet waits for the program: what that
+// has to say about the packet may be behind. It keeps two programs that flood
+// each other from waiting for each other.
 const patience = time.Second
 
 // A backlog holds what a program sends by itself until the tree takes it. The
@@ -26,6 +26,7 @@ type backlog struct {
 	program string
 	window  int
 	waiting chan sent
+	left    atomic.Int64 // when something left waiting last, in ns of the wall
 
 	mu      sync.Mutex
 	number  uint64
@@ -52,6 +53,7 @@ func (b *backlog) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case s := <-b.waiting:
+			b.left.Store(time.Now().UnixNano())
 			if err := source.Deliver(ctx, &s.p, b.tag(s)); err != nil {
 				if ctx.Err() != nil {
 					return nil
@@ -88,9 +90,10 @@ func (b *backlog) settled(outcomes []packet.Outcome) {
 // errFull is the reason of what there was no room for.
 var errFull = packet.Refuse("resource-constraint", "too many packets of this program are under way")
 
-// put queues a packet of the program. If there is no room it waits, as long as
-// late, which says for how long a packet has been waiting for the program, says
-// no more than patience. Then the packet is refused.
+// put queues a packet of the program. If there is no room it waits, until for
+// patience a packet has been waiting for the program, as late says, and nothing
+// has left the backlog. Then the packet is refused. A tree that is only slow
+// costs the program time and no packet.
 func (b *backlog) put(s sent, late func() time.Duration, ended <-chan struct{}) {
 	if err := b.prepare(&s.p); err != nil {
 		b.refuse(s, err)
@@ -103,7 +106,7 @@ func (b *backlog) put(s sent, late func() time.Duration, ended <-chan struct{}) 
 	}
 	look := time.NewTicker(patience / 10)
 	defer look.Stop()
-	for late() < patience {
+	for late() < patience || b.stuck() < patience {
 		select {
 		case b.waiting <- s:
 			return
@@ -114,6 +117,9 @@ func (b *backlog) put(s sent, late func() time.Duration, ended <-chan struct{}) 
 	}
 	b.refuse(s, errFull)
 }
+
+// stuck returns for how long nothing has left the backlog.
+func (b *backlog) stuck() time.Duration { return time.Duration(time.Now().UnixNano() - b.left.Load()) }
 
 // prepare fills in what a packet of the program lacks and checks the rest.
 func (b *backlog) prepare(p *packet.Packet) *packet.Reject {

@@ -1,7 +1,9 @@
 package exec_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +13,34 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/sdktest"
 )
+
+// A tree that is slow, but goes on, costs a program that sends much no packet,
+// also while that keeps others waiting for its verdict for longer than patience.
+func TestASlowTreeCostsNoPacket(t *testing.T) {
+	t.Parallel()
+	const many = 120
+	pace := time.NewTicker(10 * time.Millisecond)
+	defer pace.Stop()
+	slow := module.Module{Name: "slow", Kinds: module.On(packet.Normal), New: func(module.Env, []byte) (packet.Handler, error) {
+		return packet.HandlerFunc(func(context.Context, *packet.Packet) (packet.Verdict, error) {
+			<-pace.C
+			return packet.Pass, nil
+		}), nil
+	}}
+	p := plan(t, bot(t, "window", 1, "backlog", 1))
+	p.Modules = append(p.Modules, slow)
+	p.Sections[1] = sdktest.Section("slow", packet.Normal, sdktest.Host("example.org"), sdktest.Block("slow", `{}`), sdktest.Sink())
+	h := sdktest.New(t, p, false)
+	flooded := h.Send(message(fmt.Sprintf("flood %d", many)))
+	for n := range many {
+		if p := h.Next(); string(p.Body) != fmt.Sprintf("<n>%d</n>", n) {
+			t.Fatalf("got %s, want %d", p.Body, n)
+		}
+	}
+	if o := <-flooded; o.Result != packet.Claimed {
+		t.Errorf("ended %+v", o)
+	}
+}
 
 // Two programs that send to each other without reading would wait for each other
 // until the time of the packets is up.

@@ -60,8 +60,8 @@ def verdict(number, p):
             {"name": "message", "from": "else.example.net", "to": "ann@example.org", "tag": "forged"},
             {"name": "me ss", "to": "ann@example.org", "tag": "broken"}])
         say(id=number, verdict="claim")
-    elif word == "flood":
-        for n in range(5000):
+    elif word.startswith("flood"):
+        for n in range(int(word[len("flood"):] or 5000)):
             say(deliver=[{"name": "message", "to": "ann@example.org", "body": "<n>%d</n>" % n}])
         say(id=number, verdict="claim")
     else:
