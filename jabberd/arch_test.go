@@ -28,9 +28,10 @@ const server = "github.com/jabberii/server/"
 var mayImport = map[string][]string{
 	"jabberd/packet": {},
 	"jabberd/module": {"jabberd/packet"},
-	"jabberd/tree":   {"jabberd/packet", "jabberd/module"},
+	"jabberd/frame":  {"jabberd/packet", "google.golang.org/protobuf/encoding/protowire"},
+	"jabberd/tree":   {"jabberd/packet", "jabberd/module", "jabberd/frame"},
 	"jabberd/config": {"jabberd/packet", "jabberd/module", "github.com/hashicorp/hcl/v2", "github.com/zclconf/go-cty"},
-	"jabberd/wire": {"jabberd/packet", "jabberd/module", "jabberd/tree",
+	"jabberd/wire": {"jabberd/packet", "jabberd/module", "jabberd/frame", "jabberd/tree",
 		"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog",
 		"golang.org/x/sys"},
 	"plugins/xmpp": {"golang.org/x", "github.com/miekg/dns", "github.com/xdg-go"},

@@ -6,8 +6,8 @@
 // language needs that file and gRPC. Two things in it are built for speed. All
 // packets of a process go over one stream of frames, and a frame is whatever
 // has gathered while the one before was under way ([Link]). And frames are
-// written and read by hand, straight from and to the engine's records
-// (encode.go, decode.go), with the generated code as the oracle in tests. Below
+// written and read by hand, straight from and to the engine's records (package
+// frame, which the native link between servers has too). Below
 // that is a [Line], which is a gRPC stream today and could be bare frames on
 // the same socket.
 //

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -16,8 +17,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/jabberii/server/jabberd/frame"
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/jabberd/tree"
 	"github.com/jabberii/server/jabberd/wire/plugin"
 )
 
@@ -33,15 +34,32 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// letter is a walk with a message of 300 bytes.
+func letter() *frame.Walk {
+	return &frame.Walk{ID: 123456, Origin: 1 << 60, Num: 123456, Settled: 123400, Section: 3, Timeout: 30 * time.Second, Packet: packet.Packet{
+		Kind: packet.Normal, To: "ann@example.org/phone", From: "bob@example.org/desk", Name: "message", Type: "chat", ID: "a1b2c3",
+		Body: []byte("<body>" + strings.Repeat("hello ", 30) + "</body><active xmlns='http://jabber.org/protocol/chatstates'/>"),
+	}}
+}
+
+// counter counts records.
+type counter struct{ records int }
+
+func (c *counter) OnWalk(*frame.Walk)         { c.records++ }
+func (c *counter) OnCommit(*frame.Commit)     { c.records++ }
+func (c *counter) OnSettle(*frame.Settlement) { c.records++ }
+func (c *counter) OnHost(*frame.HostChange)   { c.records++ }
+func (c *counter) OnExplain(*frame.Explain)   { c.records++ }
+
 // echo claims each walk.
 type echo struct {
 	counter
 	back   *Link
-	commit tree.Commit
+	commit frame.Commit
 }
 
-func (e *echo) OnWalk(w *tree.Walk) {
-	e.commit.Stops = append(e.commit.Stops[:0], tree.Stop{Walk: w.ID, Link: w.Link + 1, Verdict: packet.Claim})
+func (e *echo) OnWalk(w *frame.Walk) {
+	e.commit.Stops = append(e.commit.Stops[:0], frame.Stop{Walk: w.ID, Link: w.Link + 1, Verdict: packet.Claim})
 	e.back.Commit(&e.commit)
 }
 
@@ -76,10 +94,10 @@ type verdicts struct {
 	arrived chan int
 }
 
-func (v *verdicts) OnCommit(c *tree.Commit) { v.arrived <- len(c.Stops) }
+func (v *verdicts) OnCommit(c *frame.Commit) { v.arrived <- len(c.Stops) }
 
 // hop starts the other process and links to it.
-func hop(tb testing.TB, to Receiver, env ...string) (link *Link, pid int, ended <-chan error) {
+func hop(tb testing.TB, to frame.Receiver, env ...string) (link *Link, pid int, ended <-chan error) {
 	path := filepath.Join(tb.TempDir(), "s")
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(append(os.Environ(), "WIRE_TEST_ECHO="+path), env...)

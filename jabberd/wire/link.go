@@ -6,7 +6,7 @@ import (
 	"io"
 	"sync"
 
-	"github.com/jabberii/server/jabberd/tree"
+	"github.com/jabberii/server/jabberd/frame"
 )
 
 // A Line carries frames between two processes, in order. It is the seam at
@@ -53,7 +53,7 @@ type Link struct {
 	err   error     // no more records: errClosed in order, anything else at once
 }
 
-var _ tree.Peer = (*Link)(nil)
+var _ frame.Peer = (*Link)(nil)
 
 func newLink(line Line) *Link {
 	l := &Link{line: line}
@@ -63,19 +63,19 @@ func newLink(line Line) *Link {
 }
 
 // Walk sends a walk.
-func (l *Link) Walk(w *tree.Walk) { l.gather(appendWalk(l.lock(), w)) }
+func (l *Link) Walk(w *frame.Walk) { l.gather(frame.AppendWalk(l.lock(), w)) }
 
 // Commit sends a commit.
-func (l *Link) Commit(c *tree.Commit) { l.gather(appendCommit(l.lock(), c)) }
+func (l *Link) Commit(c *frame.Commit) { l.gather(frame.AppendCommit(l.lock(), c)) }
 
 // Settle sends a settlement.
-func (l *Link) Settle(s *tree.Settlement) { l.gather(appendSettlement(l.lock(), s)) }
+func (l *Link) Settle(s *frame.Settlement) { l.gather(frame.AppendSettlement(l.lock(), s)) }
 
 // Host sends a change of a host.
-func (l *Link) Host(h *tree.HostChange) { l.gather(appendHost(l.lock(), h)) }
+func (l *Link) Host(h *frame.HostChange) { l.gather(frame.AppendHost(l.lock(), h)) }
 
 // Explain sends a question about a packet, or its answer.
-func (l *Link) Explain(e *tree.Explain) { l.gather(appendExplain(l.lock(), e)) }
+func (l *Link) Explain(e *frame.Explain) { l.gather(frame.AppendExplain(l.lock(), e)) }
 
 func (l *Link) lock() []byte {
 	l.mu.Lock()
@@ -155,7 +155,7 @@ func (l *Link) end(err error) {
 // Run carries records until both ends have closed the link (nil) or it breaks,
 // and hands over what comes in. It is called once. If it returns an error the
 // receiver may have part of what the other end has sent, in order.
-func (l *Link) Run(to Receiver) error {
+func (l *Link) Run(to frame.Receiver) error {
 	written := make(chan error, 1)
 	go func() { written <- l.write() }()
 	err := l.read(to)
@@ -189,17 +189,17 @@ func (l *Link) write() error {
 	}
 }
 
-func (l *Link) read(to Receiver) error {
-	var d decoder
+func (l *Link) read(to frame.Receiver) error {
+	var d frame.Decoder
 	for {
-		frame, err := l.line.Receive()
+		data, err := l.line.Receive()
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if err := d.frame(frame, to); err != nil {
+		if err := d.Decode(data, to); err != nil {
 			return err
 		}
 	}

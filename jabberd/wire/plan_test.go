@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
+	"github.com/jabberii/server/jabberd/frame"
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/tree"
@@ -118,18 +119,22 @@ func TestLinkTakesTheFramesInOrder(t *testing.T) {
 }
 
 func taken(t *rapid.T, l *Link) []uint64 {
-	frame, err := l.take()
+	data, err := l.take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var back tape
-	if err := new(decoder).frame(append([]byte(nil), *frame...), &back); err != nil {
+	var back walkIDs
+	if err := new(frame.Decoder).Decode(append([]byte(nil), *data...), &back); err != nil {
 		t.Fatal(err)
 	}
-	l.free.Put(frame)
-	var ids []uint64
-	for _, r := range back.records {
-		ids = append(ids, r.(tree.Walk).ID)
-	}
-	return ids
+	l.free.Put(data)
+	return back.ids
 }
+
+// walkIDs keeps the IDs of walks.
+type walkIDs struct {
+	counter
+	ids []uint64
+}
+
+func (w *walkIDs) OnWalk(r *frame.Walk) { w.ids = append(w.ids, r.ID) }

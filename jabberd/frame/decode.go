@@ -1,4 +1,4 @@
-package wire
+package frame
 
 import (
 	"encoding/binary"
@@ -11,33 +11,32 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/jabberd/tree"
 )
 
 // A Receiver takes the records that a frame holds. It is called in order, by
 // one goroutine. A record is valid until the method returns, except that its
-// strings, byte slices and what it points to may be kept. [tree.Remote] is one.
+// strings, byte slices and what it points to may be kept. [Remote] is one.
 type Receiver interface {
-	OnWalk(*tree.Walk)
-	OnCommit(*tree.Commit)
-	OnSettle(*tree.Settlement)
-	OnHost(*tree.HostChange)
-	OnExplain(*tree.Explain)
+	OnWalk(*Walk)
+	OnCommit(*Commit)
+	OnSettle(*Settlement)
+	OnHost(*HostChange)
+	OnExplain(*Explain)
 }
 
-// A decoder reads frames. Strings and bodies lie in the frame's own memory,
+// A Decoder reads frames. Strings and bodies lie in the frame's own memory,
 // which must not be written to again; the records are reused.
-type decoder struct {
-	walk    tree.Walk
-	commit  tree.Commit
-	settle  tree.Settlement
-	host    tree.HostChange
-	explain tree.Explain
+type Decoder struct {
+	walk    Walk
+	commit  Commit
+	settle  Settlement
+	host    HostChange
+	explain Explain
 }
 
-// frame hands all records of a frame to a receiver. After an error, what came
+// Decode hands all records of a frame to a receiver. After an error, what came
 // before the damaged record was handed over.
-func (d *decoder) frame(data []byte, to Receiver) error {
+func (d *Decoder) Decode(data []byte, to Receiver) error {
 	f := fields{rest: data}
 	for f.next() {
 		if f.key != 1<<3|length {
@@ -65,7 +64,7 @@ func (d *decoder) frame(data []byte, to Receiver) error {
 
 // record reads one record into the field of d for its kind, which it returns.
 // A kind of a later protocol is 0 and skipped.
-func (d *decoder) record(data []byte) (kind uint32, err error) {
+func (d *Decoder) record(data []byte) (kind uint32, err error) {
 	f := fields{rest: data}
 	for f.next() {
 		if f.key&7 != length || f.key>>3 > 5 {
@@ -95,10 +94,10 @@ func (d *decoder) record(data []byte) (kind uint32, err error) {
 // room for the next.
 const keepRecords = 1024
 
-func (d *decoder) reset(kind uint32) {
+func (d *Decoder) reset(kind uint32) {
 	switch kind {
 	case 1:
-		d.walk = tree.Walk{}
+		d.walk = Walk{}
 	case 2:
 		stops, deliveries := d.commit.Stops[:0], d.commit.Deliveries[:0]
 		if cap(stops) > keepRecords {
@@ -107,17 +106,17 @@ func (d *decoder) reset(kind uint32) {
 		if cap(deliveries) > keepRecords {
 			deliveries = nil
 		}
-		d.commit = tree.Commit{Stops: stops, Deliveries: deliveries}
+		d.commit = Commit{Stops: stops, Deliveries: deliveries}
 	case 3:
-		d.settle = tree.Settlement{}
+		d.settle = Settlement{}
 	case 4:
-		d.host = tree.HostChange{}
+		d.host = HostChange{}
 	case 5:
-		d.explain = tree.Explain{}
+		d.explain = Explain{}
 	}
 }
 
-func readWalk(data []byte, w *tree.Walk) error {
+func readWalk(data []byte, w *Walk) error {
 	f := fields{rest: data}
 	for f.next() {
 		switch f.key {
@@ -146,15 +145,15 @@ func readWalk(data []byte, w *tree.Walk) error {
 	return f.err
 }
 
-func readCommit(data []byte, c *tree.Commit) error {
+func readCommit(data []byte, c *Commit) error {
 	f := fields{rest: data}
 	for f.next() {
 		switch f.key {
 		case 1<<3 | length:
-			c.Stops = append(c.Stops, tree.Stop{})
+			c.Stops = append(c.Stops, Stop{})
 			f.fail(readStop(f.data, &c.Stops[len(c.Stops)-1]))
 		case 2<<3 | length:
-			c.Deliveries = append(c.Deliveries, tree.Delivery{})
+			c.Deliveries = append(c.Deliveries, Delivery{})
 			f.fail(readDelivery(f.data, &c.Deliveries[len(c.Deliveries)-1]))
 		case 3<<3 | varint:
 			c.Settled = f.num
@@ -163,7 +162,7 @@ func readCommit(data []byte, c *tree.Commit) error {
 	return f.err
 }
 
-func readStop(data []byte, s *tree.Stop) error {
+func readStop(data []byte, s *Stop) error {
 	f := fields{rest: data}
 	for f.next() {
 		switch f.key {
@@ -186,7 +185,7 @@ func readStop(data []byte, s *tree.Stop) error {
 	return f.err
 }
 
-func readDelivery(data []byte, d *tree.Delivery) error {
+func readDelivery(data []byte, d *Delivery) error {
 	f := fields{rest: data}
 	for f.next() {
 		switch f.key {
@@ -200,12 +199,14 @@ func readDelivery(data []byte, d *tree.Delivery) error {
 			d.Timeout = time.Duration(f.num)
 		case 5<<3 | length:
 			f.fail(readPacket(f.data, &d.Packet))
+		case 6<<3 | varint:
+			d.Hop = f.num != 0
 		}
 	}
 	return f.err
 }
 
-func readSettlement(data []byte, s *tree.Settlement) error {
+func readSettlement(data []byte, s *Settlement) error {
 	f := fields{rest: data}
 	for f.next() {
 		switch f.key {
@@ -222,7 +223,7 @@ func readSettlement(data []byte, s *tree.Settlement) error {
 	return f.err
 }
 
-func readHost(data []byte, h *tree.HostChange) error {
+func readHost(data []byte, h *HostChange) error {
 	f := fields{rest: data}
 	for f.next() {
 		switch f.key {
@@ -241,7 +242,7 @@ func readHost(data []byte, h *tree.HostChange) error {
 	return f.err
 }
 
-func readExplain(data []byte, e *tree.Explain) error {
+func readExplain(data []byte, e *Explain) error {
 	f := fields{rest: data}
 	for f.next() {
 		switch f.key {
@@ -256,14 +257,14 @@ func readExplain(data []byte, e *tree.Explain) error {
 		case 5<<3 | length:
 			f.fail(readPacket(f.data, &e.Packet))
 		case 6<<3 | length:
-			e.Steps = append(e.Steps, tree.Step{})
+			e.Steps = append(e.Steps, Step{})
 			f.fail(readStep(f.data, &e.Steps[len(e.Steps)-1]))
 		}
 	}
 	return f.err
 }
 
-func readStep(data []byte, s *tree.Step) error {
+func readStep(data []byte, s *Step) error {
 	f := fields{rest: data}
 	for f.next() {
 		switch f.key {
@@ -373,7 +374,7 @@ type fields struct {
 	err  error
 }
 
-var errFrame = errors.New("damaged frame")
+var ErrDamaged = errors.New("damaged frame")
 
 // next reads a field; it returns false at the end and after an error.
 func (f *fields) next() bool {
@@ -427,7 +428,7 @@ func (f *fields) varint() (uint64, bool) {
 }
 
 func (f *fields) damaged() bool {
-	f.fail(errFrame)
+	f.fail(ErrDamaged)
 	return false
 }
 
@@ -443,7 +444,7 @@ func (f *fields) text() string {
 		return ""
 	}
 	if !utf8.Valid(f.data) {
-		f.fail(fmt.Errorf("%w: a string is not UTF-8", errFrame))
+		f.fail(fmt.Errorf("%w: a string is not UTF-8", ErrDamaged))
 		return ""
 	}
 	return unsafe.String(unsafe.SliceData(f.data), len(f.data))
@@ -452,7 +453,7 @@ func (f *fields) text() string {
 // upTo returns the value if it is not above most.
 func (f *fields) upTo(most uint64, what string) uint64 {
 	if f.num > most {
-		f.fail(fmt.Errorf("%w: %s of %d, the most is %d", errFrame, what, f.num, most))
+		f.fail(fmt.Errorf("%w: %s of %d, the most is %d", ErrDamaged, what, f.num, most))
 		return 0
 	}
 	return f.num

@@ -1,4 +1,4 @@
-package wire
+package frame
 
 import (
 	"encoding/binary"
@@ -7,13 +7,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/jabberd/tree"
 )
 
-// Records are written by hand, from the structs that the engine works on to
-// the bytes of plugin.proto's Frame, and read by hand in decode.go. Generated
-// code would make each of them twice, once as a message and once as bytes.
-// TestEncode and FuzzFrame hold both to the generated code.
+// Records are written from the structs that the engine works on to the bytes of
+// plugin.proto's Frame. Generated code would make each of them twice, once as a
+// message and once as bytes.
 
 // The wire types of protobuf, the low three bits of a field's key.
 const (
@@ -22,7 +20,8 @@ const (
 	length  = 2
 )
 
-func appendWalk(b []byte, w *tree.Walk) []byte {
+// AppendWalk appends a walk to a frame.
+func AppendWalk(b []byte, w *Walk) []byte {
 	b, frame := open(b, 1<<3|length)
 	b, record := open(b, 1<<3|length)
 	b = num(b, 1, w.ID)
@@ -43,7 +42,8 @@ func appendWalk(b []byte, w *tree.Walk) []byte {
 	return shut(shut(b, record), frame)
 }
 
-func appendCommit(b []byte, c *tree.Commit) []byte {
+// AppendCommit appends a commit to a frame.
+func AppendCommit(b []byte, c *Commit) []byte {
 	b, frame := open(b, 1<<3|length)
 	b, record := open(b, 2<<3|length)
 	for i := range c.Stops {
@@ -56,7 +56,7 @@ func appendCommit(b []byte, c *tree.Commit) []byte {
 	return shut(shut(b, record), frame)
 }
 
-func appendStop(b []byte, s *tree.Stop) []byte {
+func appendStop(b []byte, s *Stop) []byte {
 	b, stop := open(b, 1<<3|length)
 	b = num(b, 1, s.Walk)
 	b = num(b, 2, uint64(s.Link))
@@ -72,17 +72,19 @@ func appendStop(b []byte, s *tree.Stop) []byte {
 	return shut(b, stop)
 }
 
-func appendDelivery(b []byte, d *tree.Delivery) []byte {
+func appendDelivery(b []byte, d *Delivery) []byte {
 	b, delivery := open(b, 2<<3|length)
 	b = num(b, 1, d.Num)
 	b = num(b, 2, d.Cause)
 	b = flag(b, 3, d.Ask)
 	b = num(b, 4, uint64(d.Timeout))
 	b = appendPacket(b, 5, &d.Packet)
+	b = flag(b, 6, d.Hop)
 	return shut(b, delivery)
 }
 
-func appendSettlement(b []byte, s *tree.Settlement) []byte {
+// AppendSettlement appends a settlement to a frame.
+func AppendSettlement(b []byte, s *Settlement) []byte {
 	b, frame := open(b, 1<<3|length)
 	b, record := open(b, 3<<3|length)
 	b = num(b, 1, s.Num)
@@ -94,7 +96,8 @@ func appendSettlement(b []byte, s *tree.Settlement) []byte {
 	return shut(shut(b, record), frame)
 }
 
-func appendHost(b []byte, h *tree.HostChange) []byte {
+// AppendHost appends a change of a host to a frame.
+func AppendHost(b []byte, h *HostChange) []byte {
 	b, frame := open(b, 1<<3|length)
 	b, record := open(b, 4<<3|length)
 	b = num(b, 1, h.ID)
@@ -105,7 +108,8 @@ func appendHost(b []byte, h *tree.HostChange) []byte {
 	return shut(shut(b, record), frame)
 }
 
-func appendExplain(b []byte, e *tree.Explain) []byte {
+// AppendExplain appends a question about a packet, or its answer to a frame.
+func AppendExplain(b []byte, e *Explain) []byte {
 	b, frame := open(b, 1<<3|length)
 	b, record := open(b, 5<<3|length)
 	b = num(b, 1, e.ID)
@@ -119,7 +123,7 @@ func appendExplain(b []byte, e *tree.Explain) []byte {
 	return shut(shut(b, record), frame)
 }
 
-func appendStep(b []byte, s *tree.Step) []byte {
+func appendStep(b []byte, s *Step) []byte {
 	b, step := open(b, 6<<3|length)
 	b = text(b, 1, s.Module)
 	b = text(b, 2, s.Place)

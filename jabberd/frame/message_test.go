@@ -1,20 +1,20 @@
-package wire
+package frame_test
 
 import (
+	"github.com/jabberii/server/jabberd/frame"
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/jabberd/tree"
 	"github.com/jabberii/server/jabberd/wire/plugin"
 )
 
 // message makes the generated form of a record.
 func message(record any) *plugin.Record {
 	switch r := record.(type) {
-	case tree.Walk:
+	case frame.Walk:
 		return &plugin.Record{Record: &plugin.Record_Walk{Walk: &plugin.Walk{
 			Id: r.ID, Origin: r.Origin, Num: r.Num, Part: r.Part, Settled: r.Settled, Section: r.Section, Link: uint32(r.Link),
 			Timeout: int64(r.Timeout), Packet: packetMessage(&r.Packet), Answer: packetMessage(r.Answer),
 		}}}
-	case tree.Commit:
+	case frame.Commit:
 		c := &plugin.Commit{Settled: r.Settled}
 		for _, s := range r.Stops {
 			c.Stops = append(c.Stops, &plugin.Stop{
@@ -24,19 +24,19 @@ func message(record any) *plugin.Record {
 		}
 		for _, d := range r.Deliveries {
 			c.Deliveries = append(c.Deliveries, &plugin.Delivery{
-				Num: d.Num, Cause: d.Cause, Ask: d.Ask, Timeout: int64(d.Timeout), Packet: packetMessage(&d.Packet),
+				Num: d.Num, Cause: d.Cause, Ask: d.Ask, Timeout: int64(d.Timeout), Packet: packetMessage(&d.Packet), Hop: d.Hop,
 			})
 		}
 		return &plugin.Record{Record: &plugin.Record_Commit{Commit: c}}
-	case tree.Settlement:
+	case frame.Settlement:
 		return &plugin.Record{Record: &plugin.Record_Settlement{Settlement: &plugin.Settlement{
 			Num: r.Num, Result: plugin.Result(r.Result), Reason: rejectMessage(r.Reason), Answer: packetMessage(r.Answer),
 		}}}
-	case tree.HostChange:
+	case frame.HostChange:
 		return &plugin.Record{Record: &plugin.Record_Host{Host: &plugin.HostChange{
 			Id: r.ID, Section: r.Section, Host: r.Host, Gone: r.Gone, Refused: r.Refused,
 		}}}
-	case tree.Explain:
+	case frame.Explain:
 		e := &plugin.Explain{Id: r.ID, Section: r.Section, Link: uint32(r.Link), Answer: r.Answer, Packet: packetMessage(&r.Packet)}
 		for _, s := range r.Steps {
 			e.Steps = append(e.Steps, &plugin.Step{
