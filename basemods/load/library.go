@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"plugin"
+	"runtime/debug"
 	"strings"
 
 	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/plugins/sdk/object"
 )
 
 // symbol is the variable of a shared object that is its service.
@@ -25,12 +27,15 @@ func open(path string) (*module.Module, error) {
 		}
 		return nil, err
 	}
+	// Code that does not fit is not brought into the process at all.
+	if self, ok := debug.ReadBuildInfo(); ok {
+		if err := object.Fits(self, path); err != nil {
+			return nil, err
+		}
+	}
 	lib, err := plugin.Open(path)
 	if err != nil {
-		if strings.Contains(err.Error(), "different version") {
-			return nil, mismatch(path, err)
-		}
-		return nil, err
+		return nil, refusal(path, err)
 	}
 	found, err := lib.Lookup(symbol)
 	if err != nil {
@@ -44,4 +49,14 @@ func open(path string) (*module.Module, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return m, nil
+}
+
+// refusal says in our words what the Go runtime refuses although the builds
+// look the same.
+func refusal(path string, err error) error {
+	_, pkg, found := strings.Cut(err.Error(), "different version of package ")
+	if !found {
+		return fmt.Errorf("load %s: %w", path, err)
+	}
+	return fmt.Errorf("%s does not fit this program: its package %s was built from other sources, or from sources at another path; build it with: jabberd plugin build", path, pkg)
 }

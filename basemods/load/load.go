@@ -3,7 +3,6 @@
 package load
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -43,10 +42,4 @@ func names(services []module.Module) string {
 	}
 	slices.Sort(list)
 	return strings.Join(list, ", ")
-}
-
-// mismatch says what a shared object was built with, and what it has to be
-// built with, when the Go runtime refuses it.
-func mismatch(path string, cause error) error {
-	return fmt.Errorf("%s does not fit this program: %w; %s; build it with: jabberd plugin build", path, cause, builds(path))
 }

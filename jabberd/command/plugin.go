@@ -1,97 +1,65 @@
 package command
 
 import (
-	"debug/buildinfo"
-	"errors"
-	"fmt"
+	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime/debug"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/jabberii/server/jabberd/config"
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/wire"
+	"github.com/jabberii/server/plugins/sdk/object"
 )
 
 // plugin builds services that load takes as shared objects.
 func (p *program) plugin() *cobra.Command {
 	cmd := &cobra.Command{Use: "plugin", Short: "Build a Go shared object for load"}
-	var out string
+	var out, source string
 	build := &cobra.Command{
 		Use: "build DIR", Short: "Build the service in a folder with the toolchain and the flags of this server", Args: cobra.ExactArgs(1),
 		Long: "Build the service in a folder, package main with a variable Module of type module.Module, as a shared object for load.\n" +
-			"It is built with the toolchain and the flags that the program plugins was built with, since the Go runtime takes no other.",
+			"It is built with the toolchain, the flags and the sources that the program plugins was built with, since the Go runtime\n" +
+			"takes no other, and then loaded once to see that it fits. The folder may be in a Go module of its own.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			host, err := pluginsProgram(p.linked != nil)
+			host, try, err := p.loader()
+			if err != nil {
+				return err
+			}
+			dir, err := filepath.Abs(args[0])
 			if err != nil {
 				return err
 			}
 			if out == "" {
-				out = strings.TrimSuffix(filepath.Clean(args[0]), "/") + ".so"
+				out = dir + ".so"
 			}
-			return buildObject(cmd, host, args[0], out)
+			b := object.Build{
+				Program: host, Folder: dir, Output: out, Source: source, Try: try,
+				Stdout: cmd.OutOrStdout(), Stderr: cmd.ErrOrStderr(),
+			}
+			return b.Run(cmd.Context())
 		},
 	}
-	build.Flags().StringVarP(&out, "output", "o", "", "the file to write; DIR.so when left out")
+	build.Flags().StringVarP(&out, "output", "o", "", "the `file` to write; DIR.so when left out")
+	build.Flags().StringVar(&source, "source", "", "the `folder` with the sources that this server was built from, if they are not found")
 	cmd.AddCommand(build)
 	return cmd
 }
 
-// pluginsProgram is the program that load runs in.
-func pluginsProgram(linked bool) (string, error) {
-	if linked {
-		return os.Executable()
+// loader returns the program that load runs in, and how to have it load a file.
+func (p *program) loader() (host string, try func(context.Context, string) error, err error) {
+	if p.linked != nil {
+		host, err = os.Executable()
+		return host, func(_ context.Context, file string) error {
+			_, err := module.Find(p.linked, "load", nil).Pick(file)
+			return err
+		}, err
 	}
 	dir, err := folder(&config.File{})
-	return filepath.Join(dir, "plugins"), err
-}
-
-// buildObject builds dir as a shared object for the program host.
-func buildObject(cmd *cobra.Command, host, dir, out string) error {
-	info, err := buildinfo.ReadFile(host)
-	if err != nil {
-		return fmt.Errorf("how %s was built: %w", host, err)
-	}
-	args, env, err := buildFlags(info)
-	if err != nil {
-		return fmt.Errorf("%s: %w", host, err)
-	}
-	abs, err := filepath.Abs(out)
-	if err != nil {
+	host = filepath.Join(dir, "plugins")
+	return host, func(ctx context.Context, file string) error {
+		_, err := wire.Program{Name: "plugins", Path: host}.DescribeService(ctx, "load", file)
 		return err
-	}
-	build := exec.CommandContext(cmd.Context(), "go", append(append([]string{"build", "-buildmode=plugin", "-o", abs}, args...), ".")...)
-	build.Dir = dir
-	build.Env = append(os.Environ(), env...)
-	build.Stdout, build.Stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("%s: %w", strings.Join(build.Args, " "), err)
-	}
-	return nil
-}
-
-// buildFlags returns the flags and the environment that a program was built
-// with.
-func buildFlags(info *debug.BuildInfo) (args, env []string, err error) {
-	env = append(env, "GOTOOLCHAIN="+info.GoVersion)
-	for _, s := range info.Settings {
-		switch s.Key {
-		case "-race", "-msan", "-asan", "-trimpath":
-			if s.Value == "true" {
-				args = append(args, s.Key)
-			}
-		case "-tags", "-gcflags", "-asmflags", "-ldflags":
-			args = append(args, s.Key+"="+s.Value)
-		case "CGO_ENABLED":
-			if s.Value != "1" {
-				return nil, nil, errors.New("it was built without cgo, so it cannot load shared objects; build it with CGO_ENABLED=1")
-			}
-			env = append(env, "CGO_ENABLED=1")
-		case "GOARCH", "GOOS", "GOAMD64", "GOARM64", "CGO_CFLAGS", "CGO_LDFLAGS":
-			env = append(env, s.Key+"="+s.Value)
-		}
-	}
-	return args, env, nil
+	}, err
 }
