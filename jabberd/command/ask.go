@@ -8,89 +8,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/server"
-	"github.com/jabberii/server/jabberd/tree"
 )
-
-// explain asks a running server what it would do with a packet.
-func (p *program) explain() *cobra.Command {
-	var kind, name, typ, from, to, namespace, host, body string
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: "explain", Short: "Say what a running server would do with a packet, and why", Args: cobra.NoArgs,
-		Example: "  jabberd explain --to bob@localhost --from ann@localhost --type chat",
-	}
-	socket := socketOf(cmd)
-	for _, x := range []struct {
-		v              *string
-		name, def, doc string
-	}{
-		{&kind, "kind", "normal", "normal, session, xdb or log"}, {&name, "name", "message", "message, presence, iq; for xdb the operation"},
-		{&typ, "type", "", "its type"}, {&from, "from", "", "the sender's address"}, {&to, "to", "", "the receiver's address"},
-		{&namespace, "ns", "", "its namespace; for xdb the one asked of"}, {&host, "host", "", "the host level, if it is not the domain of the address"},
-		{&body, "body", "", "its content, XML"},
-	} {
-		cmd.Flags().StringVar(x.v, x.name, x.def, x.doc)
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		q, err := packetOf(kind, name, typ, from, to, namespace, host, body)
-		if err != nil {
-			return err
-		}
-		r, err := server.Dial(*socket).Explain(cmd.Context(), q)
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			return printJSON(cmd.OutOrStdout(), r)
-		}
-		printReport(cmd.OutOrStdout(), q, r)
-		return nil
-	}
-	return cmd
-}
 
 func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
-}
-
-func printReport(w io.Writer, q *packet.Packet, r tree.Report) {
-	fmt.Fprintf(w, "%s packet <%s> from %s to %s\n", r.Kind, q.Name, or(q.From, "nobody"), or(q.To, "nobody"))
-	fmt.Fprintf(w, "host %s", or(r.Host, `""`))
-	if r.Matched != r.Host && len(r.Sections) > 0 {
-		fmt.Fprintf(w, ", matched by %s", or(r.Matched, "the uplink"))
-	}
-	fmt.Fprintln(w)
-	for _, s := range r.Sections {
-		observer := ""
-		if s.Observer {
-			observer = " (observes: it gets a copy and does not count)"
-		}
-		fmt.Fprintf(w, "  section %q  %s%s\n", s.ID, s.Place, observer)
-		for _, x := range s.Steps {
-			name := x.Module
-			if x.Label != "" {
-				name += fmt.Sprintf(" %q", x.Label)
-			}
-			verdict := x.Verdict
-			if !x.Asked {
-				verdict = "?"
-			}
-			fmt.Fprintf(w, "    %-14s %-6s %s\n", name, verdict, x.Why)
-		}
-	}
-	fmt.Fprintln(w, "outcome: "+r.Outcome)
-}
-
-func or(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }
 
 // status asks a running server how it is.

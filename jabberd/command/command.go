@@ -32,6 +32,21 @@ type program struct {
 func Main(args []string, linked []module.Module) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	root := Root(linked)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case !errors.Is(err, cli.ErrComplaints):
+		fmt.Fprintln(root.ErrOrStderr(), "jabberd: "+err.Error())
+	}
+	return 1
+}
+
+// Root returns the command jabberd with all below it. Its error is for the
+// caller to print, unless it is cli.ErrComplaints.
+func Root(linked []module.Module) *cobra.Command {
 	p := &program{linked: linked}
 	root := &cobra.Command{
 		Use: "jabberd", Short: "A packet engine with a delivery tree, and an XMPP server on it",
@@ -39,15 +54,7 @@ func Main(args []string, linked []module.Module) int {
 	}
 	root.AddCommand(p.run(), p.explain(), p.user(), p.plugin(), status(), dead())
 	root.AddCommand(cli.Commands(cli.Server{Describe: p.describe, Make: p.make})...)
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	switch {
-	case err == nil:
-		return 0
-	case !errors.Is(err, cli.ErrComplaints):
-		fmt.Fprintln(os.Stderr, "jabberd: "+err.Error())
-	}
-	return 1
+	return root
 }
 
 // socketOf adds the flag that names the socket of a running server.

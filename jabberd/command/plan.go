@@ -13,7 +13,6 @@ import (
 
 	"github.com/jabberii/server/jabberd/config"
 	"github.com/jabberii/server/jabberd/module"
-	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/server"
 	"github.com/jabberii/server/jabberd/tree"
 	"github.com/jabberii/server/jabberd/wire"
@@ -123,7 +122,7 @@ func results(f *config.File, made tree.Made, wrong server.LinkErrors) []config.M
 	}
 	for _, w := range wrong {
 		if n, ok := at[w.LinkRef]; ok {
-			list[n].Err = &w
+			list[n].Err = errors.New(w.Text) // the place is told by the file
 			if len(w.Path) > 0 {
 				list[n].Err = &module.ArgError{Path: w.Path, Text: w.Text}
 			}
@@ -167,13 +166,4 @@ func (p *program) plan(ctx context.Context, f *config.File) (server.Plan, error)
 		plan.Processes[x.Name] = s
 	}
 	return plan, nil
-}
-
-// packetOf makes a packet from what a command line says.
-func packetOf(kind, name, typ, from, to, namespace, host string, body string) (*packet.Packet, error) {
-	k, ok := packet.ParseKind(kind)
-	if !ok {
-		return nil, fmt.Errorf("there is no kind %q; there are normal, session, xdb and log", kind)
-	}
-	return &packet.Packet{Kind: k, Name: name, Type: typ, From: from, To: to, NS: namespace, Host: host, ID: "explain", Body: []byte(body)}, nil
 }

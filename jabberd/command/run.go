@@ -38,22 +38,30 @@ func (p *program) run() *cobra.Command {
 	return cmd
 }
 
-// serve runs a server until the command's context is done.
-func (p *program) serve(cmd *cobra.Command, src cli.Source) error {
+// read makes the plan of a configuration, and complains of what is wrong with
+// it. It does not return if another program has to do it.
+func (p *program) read(cmd *cobra.Command, src cli.Source) (*config.File, server.Plan, error) {
 	ctx := cmd.Context()
 	f, diags := config.Read(src.Path, src.Vars)
 	if diags.HasErrors() {
-		return cli.Complain(cmd, f, diags)
+		return f, server.Plan{}, cli.Complain(cmd, f, diags)
 	}
 	if f.Engine.Isolation == "none" && p.linked == nil {
-		return becomeOne(f)
+		return f, server.Plan{}, becomeOne(f)
 	}
 	modules, more := p.describe(ctx, f)
 	diags = append(append(diags, more...), f.Bind(modules)...)
 	if diags.HasErrors() {
-		return cli.Complain(cmd, f, diags)
+		return f, server.Plan{}, cli.Complain(cmd, f, diags)
 	}
 	plan, err := p.plan(ctx, f)
+	return f, plan, err
+}
+
+// serve runs a server until the command's context is done.
+func (p *program) serve(cmd *cobra.Command, src cli.Source) error {
+	ctx := cmd.Context()
+	f, plan, err := p.read(cmd, src)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -81,8 +82,11 @@ func (t *trial) Source(module.SourceConfig) module.Source                     { 
 func (t *trial) Serves(packet.Kind, string) bool { return false }
 
 func (t *trial) Attach(host string) error {
-	if host == "" {
+	switch host {
+	case "":
 		return errors.New("there is no host without a name")
+	case packet.ServerHost:
+		return fmt.Errorf("%s is the server's own host; nothing can be attached to it", host)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

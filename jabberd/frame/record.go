@@ -90,9 +90,9 @@ type Step struct {
 	Label   string `json:"label,omitempty"`
 	Place   string `json:"place"`
 	Process string `json:"process"`
-	Verdict string `json:"verdict"` // pass, claim or skip
+	Verdict string `json:"verdict"` // pass, claim, skip or unknown
 	Why     string `json:"why"`
-	Asked   bool   `json:"asked"` // false: the link cannot explain itself, and may do otherwise
+	Asked   bool   `json:"asked"` // false: the link cannot explain itself, and this is what its module declares
 }
 
 // A Peer is the sending end of a connection to another process. Each method

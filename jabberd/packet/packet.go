@@ -60,6 +60,11 @@ func ParseKind(name string) (Kind, bool) {
 	return 0, false
 }
 
+// ServerHost is the host that the server itself answers for, in kind XDB: its
+// owner ServerHost has the running configuration. No section can be attached to
+// it, and no host on any network has the name (RFC 9476).
+const ServerHost = "jabberd.alt"
+
 // Flags are marks on a packet.
 type Flags uint8
 

@@ -71,6 +71,9 @@ func (s *Server) Ask(ctx context.Context, question *packet.Packet) (*packet.Pack
 	return s.engine.Ask(ctx, question)
 }
 
+// ErrAway says that no server answers at a socket.
+var ErrAway = errors.New("no server answers")
+
 // SocketName is the name of the socket for commands in the data folder.
 const SocketName = "jabberd.sock"
 
@@ -208,7 +211,7 @@ func (c *Client) do(ctx context.Context, method, command string, in, out any) er
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "dial" {
-			return fmt.Errorf("no server answers at %s: %w", c.path, op.Err)
+			return fmt.Errorf("%w at %s: %w", ErrAway, c.path, op.Err)
 		}
 		return err
 	}

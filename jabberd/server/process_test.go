@@ -49,6 +49,7 @@ func modules() []module.Module {
 		module.Define("emit", "Sends numbered packets.", module.On(packet.Normal), newEmit),
 		module.Define("collect", "Reports each packet.", module.On(packet.Normal), newCollect),
 		module.Define("mark", "Marks a packet.", module.On(packet.Normal, packet.XDB), newMark),
+		module.Define("curious", "Asks before it explains.", module.On(packet.Normal), newCurious),
 		module.Define("tell", "Answers with what it is.", module.On(packet.XDB), newTell),
 		{Name: "host", Doc: "Attaches.", Kinds: module.On(packet.Normal, packet.XDB, packet.Log), Label: "host", Passive: true, New: newHost},
 		{Name: "fork", Doc: "Forks.", Kinds: module.On(packet.Normal, packet.XDB), Passive: true, New: func(module.Env, []byte) (packet.Handler, error) { return nil, nil }},

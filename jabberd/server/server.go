@@ -56,7 +56,7 @@ type Server struct {
 // Start brings a server up. All that is wrong with blocks is returned at once,
 // as [LinkErrors].
 func Start(ctx context.Context, plan Plan) (*Server, error) {
-	s, places, err := newServer(plan)
+	s, places, err := newServer(plan, false)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (s *Server) lastWords(err error) error {
 	return err
 }
 
-func newServer(plan Plan) (*Server, []*place, error) {
+func newServer(plan Plan, idle bool) (*Server, []*place, error) {
 	data, err := filepath.Abs(plan.Data)
 	if err != nil {
 		return nil, nil, err
@@ -111,7 +111,9 @@ func newServer(plan Plan) (*Server, []*place, error) {
 	s := &Server{plan: plan, sections: sections, id: newID(), started: time.Now()}
 	s.life, s.die = context.WithCancel(context.Background())
 	s.up, s.halt = context.WithCancel(s.life)
-	s.engine = tree.New(tree.Config{Core: true, ID: s.id, Modules: plan.Programs.linked, Data: data, Fallback: plan.Fallback})
+	s.engine = tree.New(tree.Config{
+		Core: true, ID: s.id, Modules: plan.Programs.linked, Data: data, Fallback: plan.Fallback, Idle: idle,
+	})
 	s.log = s.engine.Logger("jabberd")
 	return s, places, nil
 }
@@ -301,32 +303,4 @@ func (s *Server) abandon() {
 	_ = s.all(func(p *process) error { return p.stop(ctx) })
 	_ = s.engine.Stop(ctx)
 	s.close()
-}
-
-// Check makes all handlers of a plan, as Start does, and ends the processes
-// again: nothing is opened, and a server that runs with the same data folder
-// is not disturbed. It returns [LinkErrors] for what is wrong with blocks, and
-// what was made.
-func Check(ctx context.Context, plan Plan) (tree.Made, error) {
-	s, places, err := newServer(plan)
-	if err != nil {
-		return tree.Made{}, err
-	}
-	dir, err := os.MkdirTemp("", "jabberd-check-")
-	if err != nil {
-		return tree.Made{}, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if s.runtime, err = wire.OpenRuntime(dir); err != nil {
-		return tree.Made{}, fmt.Errorf("check: %w", err)
-	}
-	defer s.abandon()
-	for _, pl := range places {
-		s.processes = append(s.processes, s.newProcess(pl))
-	}
-	if err := s.all(func(p *process) error { return p.begin(ctx) }); err != nil {
-		return tree.Made{}, err
-	}
-	err = s.makeAll(ctx)
-	return s.made, err
 }

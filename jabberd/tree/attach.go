@@ -1,6 +1,10 @@
 package tree
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/jabberii/server/jabberd/packet"
+)
 
 // changeHost attaches or detaches a section while the server runs, and returns
 // when all processes know or have been told. by is the process that asks, nil
@@ -8,6 +12,9 @@ import "fmt"
 func (e *Engine) changeHost(h HostChange, by *Remote) error {
 	if int(h.Section) >= len(e.sections) {
 		return fmt.Errorf("there is no section %d", h.Section)
+	}
+	if h.Host == packet.ServerHost {
+		return errServerHost
 	}
 	if e.core != nil {
 		return e.core.changeHost(h)

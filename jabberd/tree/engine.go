@@ -37,6 +37,15 @@ type Config struct {
 	// Fallback takes the log entries that no section claims. It must not
 	// deliver packets. Nil drops them.
 	Fallback func(entry *packet.Packet)
+
+	// Own makes, in the core, the handler of packet.ServerHost: what the server
+	// itself has to answer as storage. It must not wait, nor deliver packets.
+	// Nil answers nothing.
+	Own func(module.Env) packet.Handler
+
+	// Idle says that nothing was started nor will be, and Explain is all that is
+	// asked of the engine: packets and questions of handlers find nobody.
+	Idle bool
 }
 
 // An Engine is the delivery tree of one process. Its methods may be called
@@ -84,6 +93,7 @@ func New(c Config) *Engine {
 	if !c.Core {
 		e.core = newCore(e)
 	}
+	e.attachOwn()
 	go e.clock.run(e.stop, e.tick)
 	return e
 }

@@ -65,6 +65,9 @@ func (v *env) Detach(host string) error {
 
 // change attaches or detaches: while handlers are made it is only noted.
 func (v *env) change(h HostChange) error {
+	if h.Host == packet.ServerHost {
+		return errServerHost
+	}
 	select {
 	case <-v.e.ready:
 		return v.e.changeHost(h, nil)

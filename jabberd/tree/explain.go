@@ -3,6 +3,8 @@ package tree
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/jabberii/server/jabberd/module"
@@ -14,7 +16,9 @@ type Report struct {
 	Kind     string          `json:"kind"`
 	Host     string          `json:"host"`              // the host level that the packet takes
 	Matched  string          `json:"matched,omitempty"` // the name that is attached; "" with a section is the uplink
+	Why      string          `json:"why,omitempty"`     // that name matched
 	Sections []SectionReport `json:"sections"`
+	Missed   []Missed        `json:"missed,omitempty"`
 	Outcome  string          `json:"outcome"`
 }
 
@@ -23,41 +27,121 @@ type SectionReport struct {
 	ID       string `json:"id"`
 	Place    string `json:"place"`
 	Observer bool   `json:"observer,omitempty"`
+	Gets     string `json:"gets"` // what comes to it: a copy of its own, a look ...
 	Steps    []Step `json:"steps"`
-	Verdict  string `json:"verdict"` // claim, pass, skip or the condition of a Reject
+	Verdict  string `json:"verdict"` // claim, pass, skip or unknown
 }
+
+// A Missed is a section that the packet passes by, since a more specific host
+// goes before the one that the section is on.
+type Missed struct {
+	ID       string `json:"id"`
+	Place    string `json:"place"`
+	Observer bool   `json:"observer,omitempty"`
+	On       string `json:"on"` // the wider name; "" is the uplink
+}
+
+// unknown is the verdict of a link that says nothing beforehand.
+const unknown = "unknown"
 
 // Explain says what the tree would do with a packet. It has no effects.
 func (e *Engine) Explain(ctx context.Context, p *packet.Packet) (Report, error) {
 	r := Report{Kind: p.Kind.String(), Host: p.Branch()}
-	b := e.branchOf(p)
-	if b == nil {
+	matching := e.kinds[p.Kind].matching(r.Host)
+	if len(matching) == 0 {
 		r.Outcome = "no section has host " + r.Host + ": " + unclaimedText(p)
 		return r, nil
 	}
-	r.Matched = b.host
-	claimed := false
+	b := matching[0]
+	r.Matched, r.Why, r.Missed = b.host, b.why(p), missed(matching)
+	claimed, maybe := "", ""
 	for _, s := range b.sections {
 		if p.Section != "" && p.Section != s.id {
 			continue
 		}
-		sr, err := e.explainSection(ctx, s, *p)
+		q := *p
+		if claimed != "" && p.Kind == packet.XDB && !s.observe {
+			if p.Type != "set" {
+				continue // the answer is there
+			}
+			q.Section, q.Attrs = s.id, q.Attrs+replicaMark
+		}
+		sr, err := e.explainSection(ctx, s, q)
 		if err != nil {
 			return r, err
 		}
+		sr.Gets = gets(b, s, p, claimed)
 		r.Sections = append(r.Sections, sr)
-		if sr.Verdict == packet.Claim.String() && !s.observe {
-			claimed = true
-			if p.Kind == packet.XDB {
-				break
+		switch {
+		case s.observe:
+		case sr.Verdict == packet.Claim.String():
+			claimed = s.id
+		case sr.Verdict == unknown && maybe == "":
+			maybe = s.id
+		}
+	}
+	r.Outcome = outcomeText(p, claimed, maybe)
+	return r, nil
+}
+
+// why says why the branch is that of a packet.
+func (b *branch) why(p *packet.Packet) string {
+	switch {
+	case b.host == packet.ServerHost && p.Kind == packet.XDB:
+		return "the server itself"
+	case b.host == "":
+		return "neither the name, nor a suffix of it, nor * has a section"
+	case b.host == "*":
+		return "neither the name nor a suffix of it has a section"
+	case strings.HasPrefix(b.host, "*."):
+		return "the longest suffix that has a section"
+	case p.Kind == packet.Session && len(b.sections) == 1 && b.sections[0].id == b.host:
+		return "the section that holds the connection"
+	}
+	return "the name itself"
+}
+
+// missed lists the sections that a packet would come to if nobody had the
+// first of the branches that match.
+func missed(matching []*branch) (list []Missed) {
+	if matching[0].host == packet.ServerHost {
+		return nil // nobody could have it
+	}
+	for _, wider := range matching[1:] {
+		for _, s := range wider.sections {
+			seen := slices.Contains(matching[0].sections, s) || slices.ContainsFunc(list, func(m Missed) bool { return m.ID == s.id })
+			if !seen {
+				list = append(list, Missed{ID: s.id, Place: s.place, Observer: s.observe, On: wider.host})
 			}
 		}
 	}
-	r.Outcome = "claimed"
-	if !claimed {
-		r.Outcome = "nobody claims it: " + unclaimedText(p)
+	return list
+}
+
+// gets says what comes to a section of the branch. claimed is the section
+// before it that claims.
+func gets(b *branch, s *section, p *packet.Packet, claimed string) string {
+	switch {
+	case s.observe:
+		return "observes: a copy that never counts"
+	case p.Kind == packet.XDB && claimed != "":
+		return fmt.Sprintf("a copy of what section %q has changed", claimed)
+	case p.Kind == packet.XDB && b.counted > 1 && p.Section == "":
+		return "the question, if no section before it takes it"
+	case b.counted > 1 && p.Section == "":
+		return "a copy of its own"
 	}
-	return r, nil
+	return "the packet"
+}
+
+func outcomeText(p *packet.Packet, claimed, maybe string) string {
+	switch {
+	case claimed != "":
+		return "claimed"
+	case maybe != "":
+		return fmt.Sprintf("claimed if section %q claims it; else %s", maybe, unclaimedText(p))
+	}
+	return "nobody claims it: " + unclaimedText(p)
 }
 
 func unclaimedText(p *packet.Packet) string {
@@ -81,6 +165,9 @@ func (e *Engine) explainSection(ctx context.Context, s *section, p packet.Packet
 		st := &s.steps[i]
 		var steps []Step
 		if st.remote != nil {
+			for i+1 < len(s.steps) && s.steps[i+1].remote == st.remote {
+				i++ // the process asks all links up to the next that is not its own
+			}
 			x, err := st.remote.explain(ctx, &Explain{Section: s.index, Link: uint16(st.link), Packet: p})
 			if err != nil {
 				return sr, fmt.Errorf("explain in process %s: %w", st.remote.name, err)
@@ -90,24 +177,52 @@ func (e *Engine) explainSection(ctx context.Context, s *section, p packet.Packet
 			steps = []Step{explainLink(ctx, &s.links[st.link], &p, e.config.Process)}
 		}
 		sr.Steps = append(sr.Steps, steps...)
-		if n := len(steps); n > 0 && steps[n-1].Verdict != packet.Pass.String() {
-			sr.Verdict = steps[n-1].Verdict
+		for _, x := range steps {
+			if x.Verdict == unknown {
+				sr.Verdict = unknown
+			}
+		}
+		if n := len(steps); n > 0 && !goesOn(&steps[n-1]) {
+			if last := steps[n-1].Verdict; last == packet.Claim.String() || sr.Verdict != unknown {
+				sr.Verdict = last
+			}
 			return sr, nil
 		}
 	}
 	return sr, nil
 }
 
-func explainLink(ctx context.Context, l *link, p *packet.Packet, process string) Step {
-	step := Step{Module: l.Module, Label: l.Label, Place: l.Place, Process: process, Verdict: packet.Claim.String()}
+// goesOn reports whether the next link would be asked, as far as one knows.
+func goesOn(s *Step) bool { return s.Verdict == packet.Pass.String() || s.Verdict == unknown }
+
+func explainLink(ctx context.Context, l *link, p *packet.Packet, process string) (step Step) {
+	step = Step{Module: l.Module, Label: l.Label, Place: l.Place, Process: process}
 	x, ok := l.handler.(module.Explainer)
 	if !ok {
-		step.Why = "asked here; it cannot say beforehand"
+		step.Verdict, step.Why = declared(l.claims)
 		return step
 	}
+	defer func() {
+		if r := recover(); r != nil {
+			step.Asked = false
+			step.Verdict, step.Why = declared(l.claims)
+			step.Why += fmt.Sprintf(" (its explanation panics: %v)", r)
+		}
+	}()
 	v, why := x.Explain(ctx, p)
 	step.Asked, step.Verdict, step.Why = true, v.String(), why
 	return step
+}
+
+// declared is what is known of a handler that cannot explain itself.
+func declared(c module.Claims) (verdict, why string) {
+	switch c {
+	case module.ClaimsAll:
+		return packet.Claim.String(), "asked here; declares that it claims all packets"
+	case module.ClaimsNone:
+		return packet.Pass.String(), "asked here; declares that it claims no packets"
+	}
+	return unknown, "asked here; declares that it claims some packets"
 }
 
 // explains are the questions to other processes that are under way.
@@ -183,7 +298,7 @@ func (e *Engine) answerExplain(ctx context.Context, a *Explain) {
 			}
 			step := explainLink(ctx, &links[i], &a.Packet, e.config.Process)
 			a.Steps = append(a.Steps, step)
-			if step.Verdict != packet.Pass.String() {
+			if !goesOn(&step) {
 				break
 			}
 		}

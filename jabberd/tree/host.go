@@ -118,6 +118,29 @@ func (h *hosts) lookup(host string) *branch {
 	return h.uplink.Load()
 }
 
+// matching returns the branches that a host has or would have if the ones
+// before were not there, in the order of lookup.
+func (h *hosts) matching(host string) (list []*branch) {
+	add := func(b *branch) {
+		if b != nil {
+			list = append(list, b)
+		}
+	}
+	if n := h.names.Load(); n != nil {
+		add(n.get(host))
+	}
+	if w := h.suffix.Load(); w != nil {
+		for i, c := range host {
+			if c == '.' {
+				add((*w)[host[i:]])
+			}
+		}
+	}
+	add(h.any.Load())
+	add(h.uplink.Load())
+	return list
+}
+
 // change replaces the branch of a host by what edit makes of it.
 func (h *hosts) change(host string, edit func(*branch) *branch) {
 	h.mu.Lock()

@@ -95,6 +95,7 @@ func (e *Engine) makeLink(s *section, j int, l *link) (err error) {
 	if err != nil {
 		return err
 	}
+	l.claims = m.Claims
 	ref := LinkRef{int(s.index), j}
 	if m.Passive || l.handler == nil {
 		l.passive = true
@@ -135,6 +136,9 @@ func (e *Engine) Arrange(all Made) error {
 	for _, h := range all.Hosts {
 		if int(h.Section) >= len(e.sections) {
 			return fmt.Errorf("there is no section %d", h.Section)
+		}
+		if h.Host == packet.ServerHost {
+			return errServerHost
 		}
 		e.attach(e.sections[h.Section], h.Host)
 	}
@@ -204,6 +208,10 @@ func start(ctx context.Context, s *section, l *link) error {
 
 // refusing stands for the handler of an optional block that did not start.
 type refusing struct{ err error }
+
+func (r refusing) Explain(context.Context, *packet.Packet) (packet.Verdict, string) {
+	return packet.Skip, "it did not start, so it is refused, service-unavailable: " + r.err.Error()
+}
 
 func (r refusing) Handle(context.Context, *packet.Packet) (packet.Verdict, error) {
 	return packet.Pass, packet.Refuse("service-unavailable", "")

@@ -75,6 +75,9 @@ func (e *Engine) answered(w *worker, d *delivery) {
 	e.finish(w, d)
 }
 
+// replicaMark marks a question that copies a change; see plugins/sdk/xdb.
+const replicaMark = " replica='true'"
+
 // copies has the stores behind the owner change what it has changed. Each gets
 // the question again with the owner's answer behind it, which has the keys and
 // revisions; see plugins/sdk/xdb. Nobody waits for them.
@@ -88,7 +91,7 @@ func (e *Engine) copies(w *worker, d *delivery, owner *section) {
 			c := e.pool.get(&d.p)
 			c.replica = true
 			c.p.Section = s.id
-			c.p.Attrs += " replica='true'"
+			c.p.Attrs += replicaMark
 			c.p.Body = append(append([]byte(nil), d.p.Body...), d.answer.Body...)
 			e.deliver(w, c)
 		}

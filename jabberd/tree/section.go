@@ -36,6 +36,7 @@ type link struct {
 	module.Link
 	handler packet.Handler // nil in another process, and of a passive module
 	watcher module.Watcher // handler, if it is one
+	claims  module.Claims  // what it declares
 	passive bool
 	watches bool // somebody there wants to see answers
 }

@@ -77,7 +77,7 @@ func (e *Engine) begin(w *worker, d *delivery) {
 // start begins the walks of d through the sections of its branch.
 func (e *Engine) start(w *worker, d *delivery) {
 	switch {
-	case d.branch == nil:
+	case d.branch == nil || e.config.Idle:
 		e.unclaimed(w, d, nil)
 		e.finish(w, d)
 		return
