@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
@@ -75,20 +76,49 @@ func TestWhatAMessageCausesDoesNotComeBack(t *testing.T) {
 			sdktest.Section("example.org", packet.Normal, sdktest.Host("example.org"), sdktest.Block("talker", `{}`), sdktest.Sink()),
 		},
 	}
-	h := sdktest.New(t, plan, false)
-	for range 3 {
-		h.Env().Log().Error("x")
-		if p := h.Next(); !strings.Contains(string(p.Body), ": x ") {
-			t.Errorf("sent %s", p.Body)
+	sdktest.Both(t, plan, func(t *testing.T, h *sdktest.Harness) {
+		for range 3 {
+			h.Env().Log().Error("x")
+			if p := h.Next(); !strings.Contains(string(p.Body), ": x ") {
+				t.Errorf("sent %s", p.Body)
+			}
+			h.Logged("got a message")
 		}
-		h.Logged("got a message")
-	}
-	if o := h.Deliver(&packet.Packet{To: "example.org", From: "a@b", Name: "message"}); o.Result != packet.Claimed {
-		t.Errorf("ended %+v", o)
-	}
-	for _, p := range h.Received() {
-		if p.From != "a@b" {
-			t.Errorf("came back: %s", p.Body)
+		if o := h.Deliver(&packet.Packet{To: "example.org", From: "a@b", Name: "message"}); o.Result != packet.Claimed {
+			t.Errorf("ended %+v", o)
 		}
+		for _, p := range h.Received() {
+			if p.From != "a@b" {
+				t.Errorf("came back: %s", p.Body)
+			}
+		}
+	})
+}
+
+// TestEntriesHaveTheTimeOfWriting holds an entry up on its way to format.
+func TestEntriesHaveTheTimeOfWriting(t *testing.T) {
+	release := make(chan struct{})
+	slow := module.Define("slow", "Waits.", module.On(packet.Log), func(module.Env, struct{}) (packet.Handler, error) {
+		return packet.HandlerFunc(func(context.Context, *packet.Packet) (packet.Verdict, error) {
+			<-release
+			return packet.Pass, nil
+		}), nil
+	})
+	plan := sdktest.Plan{
+		Modules: []module.Module{slow, format.Module},
+		Sections: []module.Section{
+			sdktest.Section("log", packet.Log, sdktest.Host("*"), sdktest.Block("slow", `{}`), sdktest.Block("format", `{"text":"%t %s %{time_}","time":"microseconds"}`), sdktest.Sink()),
+		},
 	}
+	sdktest.Both(t, plan, func(t *testing.T, h *sdktest.Harness) {
+		before := time.Now().Truncate(time.Microsecond)
+		h.Env().Log().Info("x", "time", "of a field")
+		after := time.Now()
+		time.AfterFunc(time.Millisecond, func() { release <- struct{}{} })
+		when, rest, _ := strings.Cut(string(h.Next().Body), " ")
+		got, err := time.Parse(time.RFC3339, when)
+		if err != nil || got.Before(before) || got.After(after) || rest != "x of a field" {
+			t.Errorf("%s, written between %s and %s, is at %s (%v)", rest, before, after, when, err)
+		}
+	})
 }

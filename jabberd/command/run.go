@@ -6,17 +6,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/jabberii/server/jabberd/cli"
 	"github.com/jabberii/server/jabberd/config"
-	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/server"
 	"github.com/jabberii/server/jabberd/tree"
 )
@@ -25,7 +23,8 @@ func (p *program) run() *cobra.Command {
 	var src cli.Source
 	cmd := &cobra.Command{
 		Use: "run [FILE]", Short: "Run a server", Args: cobra.MaximumNArgs(1),
-		Long: "Run a server with a configuration, conf/jabberd.hcl if none is named, until it gets SIGINT or SIGTERM.",
+		Long: "Run a server with a configuration, conf/jabberd.hcl if none is named, until it gets SIGINT or SIGTERM.\n" +
+			"SIGHUP opens log files anew, as after a rotation by another program.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			src.Path = cli.DefaultPath
 			if len(args) > 0 {
@@ -42,6 +41,8 @@ func (p *program) run() *cobra.Command {
 // it. It does not return if another program has to do it.
 func (p *program) read(cmd *cobra.Command, src cli.Source) (*config.File, server.Plan, error) {
 	ctx := cmd.Context()
+	hangup := make(chan os.Signal, 1) // one during the start is for later
+	signal.Notify(hangup, syscall.SIGHUP)
 	f, diags := config.Read(src.Path, src.Vars)
 	if diags.HasErrors() {
 		return f, server.Plan{}, cli.Complain(cmd, f, diags)
@@ -74,7 +75,13 @@ func (p *program) serve(cmd *cobra.Command, src cli.Source) error {
 		return err
 	}
 	hello(cmd.ErrOrStderr(), f)
-	<-ctx.Done()
+	for ctx.Err() == nil {
+		select {
+		case <-hangup:
+			s.ReopenLogs()
+		case <-ctx.Done():
+		}
+	}
 	fmt.Fprintln(cmd.ErrOrStderr(), "jabberd is stopping")
 	stop, cancel := context.WithTimeout(context.Background(), f.Engine.StopTimeout.Std())
 	defer cancel()
@@ -131,50 +138,4 @@ func usersOf(f *config.File) string {
 		}
 	}
 	return ""
-}
-
-// console writes log entries that no section claims, from a level on.
-func console(w io.Writer, least string) func(*packet.Packet) {
-	level, err := zerolog.ParseLevel(least)
-	if err != nil {
-		level = zerolog.InfoLevel
-	}
-	log := zerolog.New(zerolog.ConsoleWriter{Out: w, NoColor: true, TimeFormat: "15:04:05.000"}).Level(level).With().Timestamp().Logger()
-	return func(entry *packet.Packet) {
-		l, err := zerolog.ParseLevel(entry.Type)
-		if err != nil {
-			l = zerolog.InfoLevel
-		}
-		e := log.WithLevel(l)
-		if l < level {
-			return
-		}
-		e.Str("from", entry.From)
-		if entry.Host != "" {
-			e.Str("host", entry.Host)
-		}
-		for name, value := range attributes(entry.Attrs) {
-			e.Str(name, value)
-		}
-		e.Msg(unescape.Replace(string(entry.Body)))
-	}
-}
-
-var unescape = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&apos;", "'", "&quot;", `"`, "&#10;", "\n", "&#9;", "\t", "&amp;", "&")
-
-// attributes yields the attributes of an entry, written as NAME='VALUE'.
-func attributes(raw string) func(yield func(name, value string) bool) {
-	return func(yield func(name, value string) bool) {
-		for {
-			name, rest, ok := strings.Cut(strings.TrimLeft(raw, " "), "='")
-			if !ok {
-				return
-			}
-			value, after, ok := strings.Cut(rest, "'")
-			if !ok || !yield(name, unescape.Replace(value)) {
-				return
-			}
-			raw = after
-		}
-	}
 }

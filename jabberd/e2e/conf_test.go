@@ -22,6 +22,17 @@ func TestLogPipeline(t *testing.T) {
 		a.Await("a warning", func(e clients.Event) bool {
 			return e.Event == "message" && strings.Contains(e.Body, "warn") && strings.Contains(e.Body, "self-signed certificate")
 		})
+		path := filepath.Join(r.data, "log/errors.log")
+		if err := os.Rename(path, path+".aside"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		r.await("a new "+path, func() bool {
+			_, err := os.Stat(path)
+			return err == nil
+		})
 		if vars["isolation"] != "process" {
 			return
 		}
@@ -30,7 +41,6 @@ func TestLogPipeline(t *testing.T) {
 				syscall.Kill(p.PID, syscall.SIGKILL)
 			}
 		}
-		path := filepath.Join(r.data, "log/errors.log")
 		r.await("an error in "+path, func() bool {
 			text, err := os.ReadFile(path)
 			return err == nil && strings.Contains(string(text), `"level":"error"`) && strings.Contains(string(text), "basemods")

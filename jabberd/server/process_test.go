@@ -53,6 +53,7 @@ func modules() []module.Module {
 		module.Define("tell", "Answers with what it is.", module.On(packet.XDB), newTell),
 		{Name: "host", Doc: "Attaches.", Kinds: module.On(packet.Normal, packet.XDB, packet.Log), Label: "host", Passive: true, New: newHost},
 		{Name: "fork", Doc: "Forks.", Kinds: module.On(packet.Normal, packet.XDB), Passive: true, New: func(module.Env, []byte) (packet.Handler, error) { return nil, nil }},
+		module.Define("hear", "Reports SIGHUP.", module.On(packet.XDB), newHear),
 		module.Define("journal", "Reports entries.", module.On(packet.Log), newJournal),
 	}
 }

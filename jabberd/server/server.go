@@ -284,6 +284,23 @@ func (s *Server) Stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// ReopenLogs has the processes open their log files anew: they get SIGHUP, if
+// they catch it. Modules in this process see to it when it gets one.
+func (s *Server) ReopenLogs() {
+	_ = s.all(func(p *process) error {
+		p.mu.Lock()
+		now := p.now
+		p.mu.Unlock()
+		if now == nil {
+			return nil
+		}
+		if err := now.Hangup(); err != nil {
+			s.log.Error("process was not told to open its logs anew: "+err.Error(), "process", p.name)
+		}
+		return nil
+	})
+}
+
 func (s *Server) close() {
 	if s.commands != nil {
 		s.commands.close()

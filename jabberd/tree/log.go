@@ -64,7 +64,7 @@ func (h *logHandler) Enabled(context.Context, slog.Level) bool { return true }
 func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	c := *h
 	for _, a := range attrs {
-		c.attrs += attribute(c.group, a)
+		c.attrs = withAttribute(c.attrs, c.group, a)
 	}
 	return &c
 }
@@ -75,10 +75,14 @@ func (h *logHandler) WithGroup(name string) slog.Handler {
 	return &c
 }
 
-// attribute writes a field as an XML attribute with a space before it.
-func attribute(group string, a slog.Attr) string {
+// written is the attribute of an entry that says when, in RFC 3339.
+const written = "time"
+
+// withAttribute adds a field to the attributes of an entry. One whose name is
+// taken has an underscore behind it.
+func withAttribute(attrs, group string, a slog.Attr) string {
 	if a.Key == "" {
-		return ""
+		return attrs
 	}
 	name := strings.Map(func(r rune) rune {
 		if r == '.' || r == '-' || r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
@@ -89,7 +93,10 @@ func attribute(group string, a slog.Attr) string {
 	if name[0] < 'A' {
 		name = "_" + name
 	}
-	return " " + name + "='" + escapeAttr.Replace(clean(a.Value.Resolve().String())) + "'"
+	for name == written || strings.Contains(attrs, " "+name+"='") {
+		name += "_"
+	}
+	return attrs + " " + name + "='" + escapeAttr.Replace(clean(a.Value.Resolve().String())) + "'"
 }
 
 var escapeAttr = strings.NewReplacer("&", "&amp;", "<", "&lt;", "'", "&apos;", "\n", "&#10;", "\t", "&#9;")
@@ -117,14 +124,19 @@ func levelName(l slog.Level) string {
 }
 
 func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
-	p := packet.Packet{
-		Kind: packet.Log, Name: "entry", Type: levelName(r.Level), From: h.from, Host: h.host,
-		Attrs: h.attrs, Body: []byte(escapeText.Replace(clean(r.Message))),
-	}
+	attrs := h.attrs
 	r.Attrs(func(a slog.Attr) bool {
-		p.Attrs += attribute(h.group, a)
+		attrs = withAttribute(attrs, h.group, a)
 		return true
 	})
+	if r.Time.IsZero() {
+		r.Time = time.Now()
+	}
+	p := packet.Packet{
+		Kind: packet.Log, Name: "entry", Type: levelName(r.Level), From: h.from, Host: h.host,
+		Attrs: " " + written + "='" + r.Time.UTC().Format(time.RFC3339Nano) + "'" + attrs,
+		Body:  []byte(escapeText.Replace(clean(r.Message))),
+	}
 	t := txnOf(ctx)
 	h.logs.entry(&p, h.inLog || t != nil && t.d.fromLog())
 	return nil

@@ -153,6 +153,8 @@ func (c *child) Kill(context.Context) error {
 	return nil
 }
 
+func (c *child) signal(s syscall.Signal) error { return c.cmd.Process.Signal(s) }
+
 func (c *child) pid() int { return c.cmd.Process.Pid }
 
 // Stdout implements runner.Runner: what go-plugin reads the handshake from.
@@ -201,8 +203,10 @@ func (c *child) offered() (version uint32, ok bool) {
 // A foundling is a process that an earlier core has started.
 type foundling struct {
 	process int
-	fd      int // its pidfd
 	exited  chan struct{}
+
+	mu sync.Mutex
+	fd int // its pidfd; -1 once it was let go of
 }
 
 // find takes hold of the process of a record if it is the one that was meant.
@@ -253,6 +257,15 @@ func (f *foundling) Kill(context.Context) error {
 	return nil
 }
 
+func (f *foundling) signal(s syscall.Signal) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fd < 0 {
+		return os.ErrProcessDone
+	}
+	return unix.PidfdSendSignal(f.fd, s, nil, 0)
+}
+
 func (f *foundling) pid() int   { return f.process }
 func (f *foundling) ID() string { return strconv.Itoa(f.process) }
 
@@ -267,4 +280,9 @@ func (f *foundling) HostToPlugin(network, address string) (string, string, error
 }
 
 // close lets go of the process, which has ended.
-func (f *foundling) close() { _ = unix.Close(f.fd) }
+func (f *foundling) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_ = unix.Close(f.fd)
+	f.fd = -1
+}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -53,6 +54,7 @@ type Process struct {
 type body interface {
 	runner.AttachedRunner
 	pid() int
+	signal(s syscall.Signal) error
 	obituary() (how, words string)
 }
 

@@ -97,9 +97,9 @@ func serve(modules []module.Module) error {
 	}
 	// The process may outlive the reader of its standard error, and must be
 	// able to say what it dies of without it. An interrupt from the keyboard is
-	// for the core. Both are caught, not ignored: what a module executes would
-	// inherit that.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, os.Interrupt)
+	// for the core, and a hang-up for the modules that have files to open anew.
+	// All are caught, not ignored: what a module executes would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, os.Interrupt, syscall.SIGHUP)
 	if crash, err := os.OpenFile(filepath.Join(dir, crashFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 		_ = debug.SetCrashOutput(crash, debug.CrashOptions{})
 		_ = crash.Close()

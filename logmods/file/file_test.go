@@ -19,8 +19,8 @@ import (
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/logmods/entry"
 	"github.com/jabberii/server/logmods/file"
+	"github.com/jabberii/server/plugins/sdk/entry"
 )
 
 // env is a section with a data folder.

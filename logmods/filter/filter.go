@@ -15,7 +15,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/logmods/entry"
+	"github.com/jabberii/server/plugins/sdk/entry"
 	"github.com/jabberii/server/plugins/sdk/hosts"
 )
 

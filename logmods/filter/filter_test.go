@@ -11,8 +11,8 @@ import (
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/logmods/entry"
 	"github.com/jabberii/server/logmods/filter"
+	"github.com/jabberii/server/plugins/sdk/entry"
 )
 
 // env is a section that keeps what is delivered.

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/logmods/entry"
+	"github.com/jabberii/server/plugins/sdk/entry"
 )
 
 // A Sink is a handler for entries. An entry that was written is claimed. One

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/logmods/entry"
 	"github.com/jabberii/server/logmods/sink"
+	"github.com/jabberii/server/plugins/sdk/entry"
 )
 
 // disk is a writer that can be full, and counts calls.

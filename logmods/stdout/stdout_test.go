@@ -8,8 +8,8 @@ import (
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/logmods/entry"
 	"github.com/jabberii/server/logmods/stdout"
+	"github.com/jabberii/server/plugins/sdk/entry"
 )
 
 type env struct{ module.Env }

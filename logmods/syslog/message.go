@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/logmods/entry"
+	"github.com/jabberii/server/plugins/sdk/entry"
 )
 
 // maxMessage is what a daemon has to accept at least, by RFC 5425 section

@@ -39,7 +39,8 @@
 //   plugin "NAME" { attach = "unix:PATH" }
 //
 // SIGINT is for jabberd and is ignored; SIGTERM means: no new work, finish what
-// was begun, end.
+// was begun, end. SIGHUP means: open log files anew; a program that does not
+// catch it does not get it.
 //
 // ORDER OF CALLS. Describe; then Make, Arrange, Link (which stays open), Start,
 // Run; at the end Stop, after which the process ends by itself. To check a
@@ -68,8 +69,8 @@
 //
 // A log entry is a Delivery without num and cause, of a packet of kind LOG:
 // name "entry", type debug, info, warn or error, from the id of the section,
-// body the text, attrs its fields (module and place of the link first), body
-// and values escaped as XML.
+// body the text, attrs its fields (time first, when it was written, in RFC 3339;
+// module and place of the link), body and values escaped as XML.
 //
 // What a plugin delivers, it holds until the Settlement with its number, and
 // delivers again with the flag REDELIVERED when the stream was made anew by a

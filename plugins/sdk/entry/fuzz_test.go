@@ -8,7 +8,7 @@ import (
 	"unicode"
 
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/logmods/entry"
+	"github.com/jabberii/server/plugins/sdk/entry"
 )
 
 // Whatever is in an entry, it is one line that no terminal obeys, and one JSON

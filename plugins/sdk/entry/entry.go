@@ -2,8 +2,9 @@
 //
 // An entry is a packet: its Type is the level, From the writer (a section or a
 // process), Host the host that the writer worked for, Body the text, escaped as
-// XML, and Attrs the fields. A field "time" in RFC 3339 says when it was
-// written; without it that is when somebody asks.
+// XML, and Attrs the fields. The field "time" in RFC 3339 says when it was
+// written, as the server's own loggers have it; without it that is when somebody
+// asks.
 //
 // The modules of a log chain work on entries as they come, and the last one
 // writes a [Line]. What that looks like is up to the module format, which

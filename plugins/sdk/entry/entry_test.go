@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/logmods/entry"
+	"github.com/jabberii/server/plugins/sdk/entry"
 )
 
 func at(attrs, text string) *packet.Packet {
