@@ -41,8 +41,6 @@ func (p *program) run() *cobra.Command {
 // it. It does not return if another program has to do it.
 func (p *program) read(cmd *cobra.Command, src cli.Source) (*config.File, server.Plan, error) {
 	ctx := cmd.Context()
-	hangup := make(chan os.Signal, 1) // one during the start is for later
-	signal.Notify(hangup, syscall.SIGHUP)
 	f, diags := config.Read(src.Path, src.Vars)
 	if diags.HasErrors() {
 		return f, server.Plan{}, cli.Complain(cmd, f, diags)
@@ -62,6 +60,8 @@ func (p *program) read(cmd *cobra.Command, src cli.Source) (*config.File, server
 // serve runs a server until the command's context is done.
 func (p *program) serve(cmd *cobra.Command, src cli.Source) error {
 	ctx := cmd.Context()
+	hangup := make(chan os.Signal, 1) // one during the start is for later
+	signal.Notify(hangup, syscall.SIGHUP)
 	f, plan, err := p.read(cmd, src)
 	if err != nil {
 		return err
