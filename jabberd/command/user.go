@@ -33,6 +33,9 @@ func (p *program) user() *cobra.Command {
 		withPassword("passwd", "Change the password of an account", func(ctx context.Context, j jid.JID, password string) error {
 			return account.SetPassword(ctx, store(), j.String(), password)
 		}),
+		&cobra.Command{Use: "import FILE", Short: "Add the accounts of a list, one \"JID PASSWORD\" a line; - is standard input",
+			Args: cobra.ExactArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error { return importUsers(cmd, store(), args[0]) }},
 		&cobra.Command{Use: "list DOMAIN", Short: "List the accounts of a domain", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error { return listUsers(cmd, store(), args[0]) }},
 		&cobra.Command{Use: "remove JID", Short: "Remove an account with all that is stored for it", Args: cobra.ExactArgs(1),
@@ -104,6 +107,26 @@ func prompt(cmd *cobra.Command, text string) (string, error) {
 	b, err := term.ReadPassword(int(os.Stdin.Fd()))
 	fmt.Fprintln(cmd.ErrOrStderr())
 	return string(b), err
+}
+
+// importUsers adds nothing if a line of the list is wrong.
+func importUsers(cmd *cobra.Command, store *xdb.Store, file string) error {
+	in := cmd.InOrStdin()
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	list, err := account.ParseList(in)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	added, known, err := account.Import(cmd.Context(), store, list)
+	fmt.Fprintf(cmd.OutOrStdout(), "%d accounts added, %d were there already\n", added, known)
+	return err
 }
 
 func listUsers(cmd *cobra.Command, store *xdb.Store, domain string) error {

@@ -3,6 +3,7 @@ package account_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 
 	"github.com/jabberii/server/jabberd/packet"
@@ -15,6 +16,7 @@ import (
 // A tree has one store and nothing else.
 type tree struct {
 	store  packet.Handler
+	mu     sync.Mutex
 	answer *packet.Packet
 }
 
@@ -25,6 +27,8 @@ func (t *tree) Answer(_ context.Context, _, answer *packet.Packet) error {
 }
 
 func (t *tree) Ask(ctx context.Context, q *packet.Packet) (*packet.Packet, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	p := *q
 	p.Kind = packet.XDB
 	if v, err := t.store.Handle(ctx, &p); err != nil || v != packet.Claim {
