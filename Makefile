@@ -20,7 +20,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PKG=$(PKG)  FUZZTIME=$(FUZZTIME)  BENCH=$(BENCH)  COUNT=$(COUNT)  BUILDFLAGS=$(BUILDFLAGS)  ARGS=$(ARGS)"
 
@@ -86,6 +86,21 @@ fuzz: ## run every fuzz target for FUZZTIME (60s)
 .PHONY: bench
 bench: ## run the benchmarks (PKG=./jabberd/tree BENCH=Walk COUNT=10)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG)
+
+# The lab: jabberd beside other servers. SERVERS="default ejabberd" CASES="chat idle" measures a part, REPS=5 more often,
+# BENCH_PEERS_SHORT=1 takes a glance, BENCH_FRESH=1 begins with new accounts. bench/README.md has more.
+LAB = bin/bench/lab
+LABFLAGS = -servers '$(SERVERS)' -cases '$(CASES)' $(if $(REPS),-reps $(REPS)) $(if $(BENCH_PEERS_SHORT),-short) $(if $(BENCH_FRESH),-fresh)
+
+.PHONY: bench-build
+bench-build: build
+	@mkdir -p bin/bench
+	go build -o bin/bench/ ./bench/lab ./bench/xload ./bench/floor
+
+.PHONY: bench-peers
+bench-peers: bench-build ## measure beside other servers (SERVERS= CASES= REPS= BENCH_PEERS_SHORT=1)
+	@scripts/deps --bench
+	$(LAB) peers $(LABFLAGS)
 
 .PHONY: cover
 cover: ## which code the tests reach: bin/cover.html, total on the terminal

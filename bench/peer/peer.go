@@ -1,0 +1,253 @@
+// Package peer starts servers to be measured, gives them accounts, and ends
+// them: jabberd in several layouts, the XMPP servers of Debian, and the floor.
+//
+// Each has a folder of its own, which it finds again the next time, and ports of
+// its own, on loopback. Its settings are those of an IM core: roster, presence,
+// offline messages, vCard, private storage, ping, stream management where it is
+// known, nothing that limits rates, no archive.
+package peer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jabberii/server/bench/proc"
+)
+
+// Domain is the host that every server serves, and Password that of every user.
+const (
+	Domain   = "localhost"
+	Password = "pw"
+)
+
+// A Lab is where servers are run.
+type Lab struct {
+	Root string // the repository
+	Bin  string // the programs of make build
+	Load string // the programs of the lab: xload and floor
+	Data string // a folder for each server is made in it
+}
+
+// A Server can be started.
+type Server struct {
+	Name  string
+	Chat  string // SASL mechanism of sessions whose login is not measured
+	Login string // SASL mechanism of those whose login is; "" if it checks nothing
+	Acks  bool   // knows XEP-0198
+	Retry bool   // refuses a login now and then
+
+	Foreign bool // may be missing on a machine
+
+	prepare  func(*Lab, *place) ([]*exec.Cmd, error)
+	version  func(*Lab) string
+	accounts func(ctx context.Context, r *Running, users int) error
+}
+
+// A place is what a server's settings are made of.
+type place struct {
+	Dir    string
+	Port   int
+	Router int // between the processes of a server
+	TLS    int
+}
+
+// Version says what is measured.
+func (s *Server) Version(lab *Lab) string { return s.version(lab) }
+
+// A Running server listens on Addr.
+type Running struct {
+	*Server
+	Addr string
+	Dir  string
+	lab  *Lab
+	cmds []*exec.Cmd
+}
+
+// Start starts a server and waits until it listens. The files that it writes to
+// and whatever it printed are in its folder under Lab.Data.
+func (s *Server) Start(ctx context.Context, lab *Lab) (*Running, error) {
+	dir := filepath.Join(lab.Data, s.Name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := certificate(dir); err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	cmds, err := s.prepare(lab, &place{Dir: dir, Port: ports[0], TLS: ports[1], Router: ports[2]})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	out, err := os.OpenFile(filepath.Join(dir, "out.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	r := &Running{Server: s, Addr: "127.0.0.1:" + strconv.Itoa(ports[0]), Dir: dir, lab: lab}
+	for _, cmd := range cmds {
+		cmd.Stdout, cmd.Stderr = out, out
+		// An interrupt from the terminal is for the lab, which then ends the servers.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := cmd.Start(); err != nil {
+			r.Stop()
+			return nil, fmt.Errorf("%s: %w", s.Name, err)
+		}
+		r.cmds = append(r.cmds, cmd)
+		if len(cmds) > 1 {
+			time.Sleep(500 * time.Millisecond) // each needs the one before it, and gives up soon
+		}
+	}
+	if err := r.waitUntilUp(ctx); err != nil {
+		r.Stop()
+		return nil, fmt.Errorf("%s: %w; see %s", s.Name, err, out.Name())
+	}
+	return r, nil
+}
+
+func (r *Running) waitUntilUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		socket, err := net.Dial("tcp", r.Addr)
+		if err == nil {
+			return socket.Close()
+		}
+		for _, cmd := range r.cmds {
+			if !proc.Alive(cmd.Process.Pid) {
+				return fmt.Errorf("%s ended", filepath.Base(cmd.Path))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("does not listen: %w", ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// PIDs are those of the processes that were started; others descend from them.
+func (r *Running) PIDs() []int {
+	var pids []int
+	for _, cmd := range r.cmds {
+		pids = append(pids, cmd.Process.Pid)
+	}
+	return pids
+}
+
+// Stop ends the server, first kindly, and all that descends from it.
+func (r *Running) Stop() {
+	tree := proc.Tree(r.PIDs()...)
+	for _, cmd := range r.cmds {
+		cmd.Process.Signal(syscall.SIGTERM)
+	}
+	ended := make(chan struct{})
+	go func() {
+		for _, cmd := range r.cmds {
+			cmd.Wait()
+		}
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+	}
+	for _, p := range tree {
+		for wait := 0; p.Lives() && wait < 20; wait++ {
+			time.Sleep(50 * time.Millisecond)
+		}
+		if p.Lives() {
+			syscall.Kill(p.PID, syscall.SIGKILL)
+		}
+	}
+	<-ended
+}
+
+// HasAccounts reports whether the server has accounts, and with them rosters.
+func (s *Server) HasAccounts() bool { return s.accounts != nil }
+
+// What a server's folder says of the accounts that are in it.
+type accounts struct{ Users, Contacts int }
+
+// Prepare sees to it that users u0 to u(users-1) have accounts, and, if contacts
+// is not 0, that groups of contacts+1 of them are contacts of each other.
+func (r *Running) Prepare(ctx context.Context, users, contacts int) error {
+	if r.accounts == nil {
+		return nil
+	}
+	var have accounts
+	file := filepath.Join(r.Dir, "accounts.json")
+	if text, err := os.ReadFile(file); err == nil {
+		if err := json.Unmarshal(text, &have); err != nil {
+			return fmt.Errorf("read %s: %w", file, err)
+		}
+	}
+	if have.Users < users {
+		if err := r.accounts(ctx, r, users); err != nil {
+			return fmt.Errorf("%s: accounts: %w", r.Name, err)
+		}
+		have = accounts{Users: users}
+	}
+	if contacts > 0 && have.Contacts != contacts {
+		if _, err := r.Load(ctx, "contacts", "-users", strconv.Itoa(users), "-contacts", strconv.Itoa(contacts), "-mech", r.Chat); err != nil {
+			return fmt.Errorf("%s: contacts: %w", r.Name, err)
+		}
+		have.Contacts = contacts
+	}
+	text, err := json.Marshal(have)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o600)
+}
+
+// A Measurement is what xload prints.
+type Measurement struct {
+	OK      bool               `json:"ok"`
+	Errors  []string           `json:"errors"`
+	Figures map[string]float64 `json:"figures"`
+}
+
+// Load puts one load on the server: a mode of xload and flags. A load that
+// found something lost, refused or out of order is an error too.
+func (r *Running) Load(ctx context.Context, mode string, flags ...string) (Measurement, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	var pids []string
+	for _, pid := range r.PIDs() {
+		pids = append(pids, strconv.Itoa(pid))
+	}
+	args := []string{mode, "-json", "-addr", r.Addr, "-domain", Domain, "-password", Password, "-pid", strings.Join(pids, ",")}
+	if r.Retry {
+		args = append(args, "-retries", "3")
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(r.lab.Load, "xload"), append(args, flags...)...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return Measurement{}, ctx.Err()
+	}
+	var m Measurement
+	if json.Unmarshal(stdout.Bytes(), &m) != nil {
+		return m, fmt.Errorf("xload: %w: %s", err, stderr.String())
+	}
+	if !m.OK {
+		return m, errors.New(strings.Join(m.Errors, "; "))
+	}
+	return m, nil
+}

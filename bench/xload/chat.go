@@ -1,0 +1,245 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A conversation is a chat run: its pairs and what is counted over all of them.
+//
+// In a closed loop, the default, an arrival releases the next message of its
+// pair. With a rate, messages are sent when they are due, as long as the pair's
+// window is not full; a flood has no window.
+type conversation struct {
+	*load
+	start     time.Time
+	stop      atomic.Bool // send no more
+	measuring atomic.Bool
+	closing   atomic.Bool // ends of streams are expected
+	pairs     []*pair
+	conns     []*Conn
+	disorder  atomic.Int64
+	dead      atomic.Int64
+	held      atomic.Int64 // messages that were due while the window was full
+	failed    failures
+	readers   sync.WaitGroup
+	mu        sync.Mutex
+	took      latencies
+}
+
+func chat(l *load) *Result {
+	v := &conversation{load: l}
+	if !v.connect() {
+		return v.failed.result(nil)
+	}
+	v.start = time.Now()
+	for _, p := range v.pairs {
+		v.readers.Go(func() { v.watch(p) })
+		v.readers.Go(func() { v.receive(p) })
+	}
+	senders := v.sendAll()
+	time.Sleep(l.warmup)
+	runtime.GC()
+	v.measuring.Store(true)
+	from, before := l.read(), v.arrived()
+	time.Sleep(l.duration)
+	to, after := l.read(), v.arrived()
+	v.measuring.Store(false)
+	v.stop.Store(true)
+	senders.Wait()
+	v.settle()
+	return v.result(from, to, float64(after-before))
+}
+
+// connect logs in both users of all pairs.
+func (v *conversation) connect() bool {
+	v.conns = make([]*Conn, 2*v.load.pairs)
+	each(len(v.conns), v.workers, 0, func(i int) {
+		c, err := Login(&v.Config, v.user(i), v.Resource)
+		if err == nil {
+			err = c.Present()
+		}
+		if err != nil {
+			v.failed.add(err)
+			return
+		}
+		c.grow(16 << 10)
+		v.conns[i] = c
+	})
+	if v.failed.n.Load() > 0 {
+		return false
+	}
+	for i := 0; i < len(v.conns); i += 2 {
+		address := v.conns[i+1].JID
+		if v.to == "bare" {
+			address = bare(address)
+		}
+		v.pairs = append(v.pairs, newPair(v.conns[i], v.conns[i+1], address, v.body))
+	}
+	time.Sleep(300 * time.Millisecond) // what the logins have set off
+	return true
+}
+
+// sendAll begins to send.
+func (v *conversation) sendAll() *sync.WaitGroup {
+	var senders sync.WaitGroup
+	switch {
+	case v.flood:
+		for _, p := range v.pairs {
+			senders.Go(func() { v.pace([]*pair{p}, v.rate/float64(len(v.pairs))) })
+		}
+	case v.rate > 0:
+		senders.Go(func() { v.pace(v.pairs, v.rate) })
+	default:
+		for _, p := range v.pairs {
+			v.failed.add(p.send(v.window, v.coalesce, v.start))
+		}
+	}
+	return &senders
+}
+
+// pace sends from pairs in turn, so many messages a second over all.
+func (v *conversation) pace(pairs []*pair, rate float64) {
+	start := time.Now()
+	for n := 0; !v.stop.Load(); time.Sleep(500 * time.Microsecond) {
+		for due := int(time.Since(start).Seconds() * rate); n < due && !v.stop.Load(); n++ {
+			p := pairs[n%len(pairs)]
+			if !v.flood && p.open() >= uint64(v.window) {
+				v.held.Add(1)
+				continue
+			}
+			if err := p.send(1, false, v.start); err != nil {
+				v.failed.add(err)
+				return
+			}
+		}
+	}
+}
+
+// watch reads what comes to the sender of a pair: messages that came back.
+func (v *conversation) watch(p *pair) {
+	for {
+		el, err := p.from.Next()
+		if err != nil {
+			v.ended(p.from, err)
+			return
+		}
+		if isElement(el, "message") && isError(el) {
+			if p.bounced.Add(1) == 1 && !v.flood {
+				v.failed.add(fmt.Errorf("%s got %s", p.from.User, el))
+			}
+		}
+	}
+}
+
+func (v *conversation) ended(c *Conn, err error) {
+	if !v.closing.Load() {
+		v.dead.Add(1)
+		v.failed.add(fmt.Errorf("%s: %w", c.User, err))
+	}
+}
+
+// receive reads what comes to the receiver of a pair, and releases as much.
+func (v *conversation) receive(p *pair) {
+	var expected uint64
+	took := make(latencies, 0, 1<<14)
+	defer func() {
+		v.mu.Lock()
+		v.took = append(v.took, took...)
+		v.mu.Unlock()
+	}()
+	for credit := 0; ; {
+		el, err := p.to.Next()
+		if err != nil {
+			v.ended(p.to, err)
+			return
+		}
+		if n, ok := numberOf(el); ok && isElement(el, "message") && !isError(el) {
+			if n < expected || n > expected && !v.flood {
+				v.disorder.Add(1)
+				v.failed.add(fmt.Errorf("%s: message %d where %d was due", p.to.User, n, expected))
+			}
+			expected = n + 1
+			if v.measuring.Load() && !v.flood {
+				took = append(took, uint32((int64(time.Since(v.start))-p.sent[n%ring])/100))
+			}
+			p.arrived.Add(1)
+			credit++
+		}
+		if credit == 0 || v.coalesce && p.to.buffered() {
+			continue
+		}
+		if v.rate == 0 && !v.stop.Load() {
+			v.failed.add(p.send(credit, v.coalesce, v.start))
+		}
+		credit = 0
+	}
+}
+
+func (v *conversation) arrived() (n uint64) {
+	for _, p := range v.pairs {
+		n += p.arrived.Load()
+	}
+	return n
+}
+
+// open counts messages in flight, and stanzas that are not acknowledged.
+func (v *conversation) open() (messages uint64, stanzas uint32) {
+	for _, p := range v.pairs {
+		messages += p.open()
+		if p.from.acks != nil {
+			stanzas += p.from.acks.open()
+		}
+	}
+	return messages, stanzas
+}
+
+// settle waits for what is in flight, then for the acknowledgements of it all.
+func (v *conversation) settle() {
+	wait := func(settled func() bool) {
+		for end := time.Now().Add(v.drain); !settled() && time.Now().Before(end); {
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	// A receiver may still have had something to release when the end was called.
+	time.Sleep(100 * time.Millisecond)
+	wait(func() bool { messages, _ := v.open(); return messages == 0 })
+	if v.Acks > 0 {
+		for _, p := range v.pairs {
+			v.failed.add(p.from.write(ackRequest))
+		}
+		wait(func() bool { _, stanzas := v.open(); return stanzas == 0 })
+	}
+}
+
+// result closes the streams and says what was counted.
+func (v *conversation) result(from, to reading, n float64) *Result {
+	lost, unacked := v.open()
+	v.closing.Store(true)
+	for _, c := range v.conns {
+		c.Close(false)
+	}
+	v.readers.Wait()
+	var sent, bounced uint64
+	for _, p := range v.pairs {
+		sent += p.sentSoFar()
+		bounced += p.bounced.Load()
+	}
+	if lost > 0 {
+		v.failed.add(fmt.Errorf("%d of %d messages lost", lost, sent))
+	}
+	if unacked > 0 {
+		v.failed.add(fmt.Errorf("%d stanzas not acknowledged", unacked))
+	}
+	r := v.failed.result(map[string]float64{
+		"sent": float64(sent), "delivered": float64(v.arrived()), "lost": float64(lost), "bounced": float64(bounced),
+		"unacked": float64(unacked), "disorder": float64(v.disorder.Load()), "dead_streams": float64(v.dead.Load()),
+		"held_back": float64(v.held.Load()),
+	})
+	r.window(from, to, n, "msgs")
+	r.quantiles(v.took)
+	return r
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// contacts puts users in groups of contacts+1 whose members all see each
+// other's presence, through subscription handshakes (RFC 6121, 3.1): every user
+// is online, asks all others of its group, and says yes to all who ask. What is
+// there already is left alone.
+func contacts(l *load) *Result {
+	var failed failures
+	if l.users%(l.contacts+1) != 0 {
+		failed.add(fmt.Errorf("%d users are not groups of %d", l.users, l.contacts+1))
+		return failed.result(nil)
+	}
+	members := make([]*member, l.users)
+	each(l.users, l.workers, 0, func(i int) {
+		c, err := Login(&l.Config, l.user(i), l.Resource)
+		if err != nil {
+			failed.add(err)
+			return
+		}
+		m := &member{conn: c, changed: make(chan struct{}, 1), ended: make(chan struct{})}
+		if m.roster, err = c.fetchRoster(); err == nil {
+			err = c.Present()
+		}
+		failed.add(err)
+		members[i] = m
+		go m.read()
+	})
+	if failed.n.Load() == 0 {
+		each(l.users, l.workers, 0, func(i int) {
+			for _, n := range clique(i, l.contacts) {
+				failed.add(members[i].subscribe(l.user(n)+"@"+l.Domain, l.Timeout))
+			}
+		})
+	}
+	each(l.users, l.workers, 0, func(i int) {
+		if m := members[i]; m != nil {
+			m.conn.Close(true)
+		}
+	})
+	return failed.result(map[string]float64{"users": float64(l.users), "contacts": float64(l.contacts)})
+}
+
+// A member is an online user of a group.
+type member struct {
+	conn    *Conn
+	mu      sync.Mutex
+	roster  roster
+	changed chan struct{} // something was added to the roster
+	ended   chan struct{} // nothing more is read
+}
+
+// read says yes to all who ask for a subscription, and keeps the roster.
+func (m *member) read() {
+	defer close(m.ended)
+	for {
+		el, err := m.conn.Next()
+		if err != nil {
+			return
+		}
+		switch {
+		case isElement(el, "presence") && attribute(el, "type") == "subscribe":
+			m.conn.Send([]byte("<presence to='"+bare(attribute(el, "from"))+"' type='subscribed'/>"), 1)
+		case isElement(el, "iq") && attribute(el, "type") == "set":
+			m.mu.Lock()
+			m.roster.update(el)
+			m.mu.Unlock()
+			m.conn.Send([]byte("<iq type='result' id='"+attribute(el, "id")+"'/>"), 1)
+			select {
+			case m.changed <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+func (m *member) sees(jid string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.roster.sees(jid)
+}
+
+// subscribe asks one user, and waits for the yes.
+func (m *member) subscribe(jid string, timeout time.Duration) error {
+	if m.sees(jid) {
+		return nil
+	}
+	if err := m.conn.Send([]byte("<presence to='"+jid+"' type='subscribe'/>"), 1); err != nil {
+		return err
+	}
+	late := time.After(timeout)
+	for !m.sees(jid) {
+		select {
+		case <-m.changed:
+		case <-m.ended:
+			return errors.New(m.conn.User + ": the stream ended")
+		case <-late:
+			return fmt.Errorf("%s: no subscription to %s after %v", m.conn.User, jid, timeout)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/jabberii/server/bench/proc"
+)
+
+// idle opens sessions that then do nothing but read, answer requests for
+// acknowledgements, and wait. Memory is read before, after all have logged in,
+// and after a while.
+func idle(l *load) *Result {
+	var failed failures
+	var lost atomic.Int64
+	var closing atomic.Bool
+	conns := make([]*Conn, l.warm+l.users)
+	open := func(i int) {
+		c, err := l.available(i)
+		if err != nil {
+			failed.add(err)
+			return
+		}
+		conns[i] = c
+		go func() {
+			if err := discard(c); !closing.Load() {
+				lost.Add(1)
+				failed.add(fmt.Errorf("%s: %w", c.User, err))
+			}
+		}()
+	}
+	each(l.warm, l.workers, l.rate, open)
+	time.Sleep(time.Second)
+	memory := proc.MemoryOf(l.pids...)
+	from := l.read()
+	each(l.users, l.workers, l.rate, func(i int) { open(l.warm + i) })
+	to := l.read()
+	loggedIn := proc.MemoryOf(l.pids...)
+	time.Sleep(l.hold / 5)
+	quiet := l.read()
+	time.Sleep(l.hold - l.hold/5)
+	still := l.read()
+	held := proc.MemoryOf(l.pids...)
+	n := float64(max(int64(l.users)-failed.n.Load(), 1))
+	r := failed.result(map[string]float64{
+		"sessions":                     n,
+		"lost_sessions":                float64(lost.Load()),
+		"rss_before_mib":               float64(memory.RSS) / 1024,
+		"rss_after_mib":                float64(held.RSS) / 1024,
+		"rss_kib_per_session":          float64(held.RSS-memory.RSS) / n,
+		"pss_kib_per_session":          float64(held.PSS-memory.PSS) / n,
+		"pss_kib_per_session_at_login": float64(loggedIn.PSS-memory.PSS) / n,
+		"idle_srv_cores":               still.srv.Sub(quiet.srv).Total() / 1e6 / still.at.Sub(quiet.at).Seconds(),
+	})
+	r.window(from, to, n, "logins")
+	closing.Store(true)
+	each(len(conns), l.workers, 0, func(i int) {
+		if conns[i] != nil {
+			conns[i].Close(false)
+		}
+	})
+	return r
+}
+
+// available logs a user in as clients do: the roster, if there should be
+// contacts in it, then presence.
+func (l *load) available(i int) (*Conn, error) {
+	c, err := Login(&l.Config, l.user(i), l.Resource)
+	if err != nil {
+		return nil, err
+	}
+	if l.contacts > 0 {
+		var r roster
+		if r, err = c.fetchRoster(); err == nil && r.mutual() != l.contacts {
+			err = fmt.Errorf("%s has %d contacts, not %d", c.User, r.mutual(), l.contacts)
+		}
+	}
+	if err == nil {
+		err = c.Present()
+	}
+	if err != nil {
+		c.socket.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// discard reads a stream until it ends.
+func discard(c *Conn) error {
+	for {
+		if _, err := c.Next(); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"sync/atomic"
+)
+
+// register makes accounts in band (XEP-0077). Those that exist are left alone.
+func register(l *load) *Result {
+	var failed failures
+	var made, known atomic.Int64
+	each(l.users, l.workers, l.rate, func(i int) {
+		c, _, err := dial(&l.Config)
+		if err != nil {
+			failed.add(err)
+			return
+		}
+		defer c.Close(false)
+		user := l.user(i)
+		el, err := c.IQ("<iq type='set' id='r1' to='"+l.Domain+"'><query xmlns='jabber:iq:register'><username>"+user+
+			"</username><password>"+l.Password+"</password></query></iq>", "r1", 0)
+		switch {
+		case err != nil:
+			failed.add(err)
+		case attribute(el, "type") == "result":
+			made.Add(1)
+		case bytes.Contains(el, []byte("conflict")):
+			known.Add(1)
+		default:
+			failed.add(fmt.Errorf("register %s: %s", user, el))
+		}
+	})
+	return failed.result(map[string]float64{"registered": float64(made.Load()), "known": float64(known.Load())})
+}
