@@ -25,8 +25,7 @@ type core struct {
 	recs   Commit
 	asks   map[uint64]chan error // host changes that wait for the core
 	hosts  map[attached]struct{} // what this process has attached while it ran
-	fence  uint64                // numbers below may share a key with what is handled here now
-	fences []*delivery           // wait for them
+	fence  fence
 }
 
 func newCore(e *Engine) *core {
@@ -57,14 +56,19 @@ func (m *memory) find(num, part uint64) *said {
 }
 
 // outward gives a delivery to the core, now or with the group that it is part
-// of.
-func (e *Engine) outward(w *worker, d *delivery) {
+// of. It does nothing and returns false if hosts have changed since the caller
+// saw so many changes, and the delivery may be one for this process now.
+func (e *Engine) outward(d *delivery, changes uint64) bool {
 	c := e.core
-	if d.p.Kind == packet.Log && d.source == nil && d.waiter == nil {
+	if d.untold() {
 		c.entry(d)
-		return
+		return true
 	}
 	c.mu.Lock()
+	if c.fence.changes.Load() != changes {
+		c.mu.Unlock()
+		return false
+	}
 	g := d.group.find()
 	if d.waiter != nil {
 		g = nil // questions leave at once
@@ -81,13 +85,14 @@ func (e *Engine) outward(w *worker, d *delivery) {
 		c.recs = Commit{Deliveries: append(c.recs.Deliveries[:0], c.record(d, 0)), Settled: c.settled()}
 		c.send()
 		c.mu.Unlock()
-		return
+		return true
 	}
 	g.out = append(g.out, d)
 	c.unsent[d.key] = g
 	g.open--
 	c.flush(g)
 	c.mu.Unlock()
+	return true
 }
 
 // entry sends a log entry: nobody is told of its end.
@@ -110,6 +115,7 @@ func (c *core) hold(d *delivery) {
 	d.num = c.next
 	c.next++
 	c.held.put(d.num, d)
+	c.extend(d)
 }
 
 func (c *core) record(d *delivery, cause uint64) Delivery {
@@ -176,60 +182,12 @@ func (r *Remote) OnSettle(s *Settlement) {
 	c := r.e.core
 	c.mu.Lock()
 	d := c.held.take(s.Num)
-	free := c.unfence()
+	c.unfence()
 	c.mu.Unlock()
 	if d != nil {
 		d.result, d.reason, d.answer = s.Result, s.Reason, s.Answer
 		c.e.done(d)
 	}
-	c.e.workers.submit(free)
-}
-
-// fenced reports whether d has to wait because an earlier packet of its key
-// went through the core: the section has become local meanwhile.
-func (c *core) fenced(d *delivery) bool {
-	if c == nil {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.fence == 0 || !c.behind(d) {
-		return false
-	}
-	c.fences = append(c.fences, d)
-	return true
-}
-
-// behind reports whether something held from before the fence has d's key.
-func (c *core) behind(d *delivery) bool {
-	found := false
-	c.held.all(func(n uint64, h *delivery) bool {
-		found = n < c.fence && h.key == d.key
-		return !found && n < c.fence
-	})
-	return found
-}
-
-// unfence returns what need not wait any longer, linked by next; the lock is
-// held.
-func (c *core) unfence() *delivery {
-	if c.fence == 0 {
-		return nil
-	}
-	var free *delivery
-	kept := c.fences[:0]
-	for _, d := range c.fences {
-		if c.behind(d) {
-			kept = append(kept, d)
-			continue
-		}
-		d.next, free = free, d
-	}
-	c.fences = kept
-	if c.settled() >= c.fence {
-		c.fence = 0
-	}
-	return free
 }
 
 // changeHost asks the core to attach or detach, and waits for it.
@@ -260,9 +218,10 @@ func (c *core) onHost(h *HostChange) {
 	if h.ID == 0 {
 		if int(h.Section) < len(c.e.sections) {
 			c.mu.Lock()
-			c.fence = c.next
-			c.mu.Unlock()
+			c.raise()
 			c.e.applyHost(h)
+			c.fence.changes.Add(1)
+			c.mu.Unlock()
 		}
 		return
 	}

@@ -34,6 +34,7 @@ type delivery struct {
 	entry    bool  // a log entry that counts as pending
 	replica  bool  // it copies to one store what another has changed
 	observer bool  // a copy for a section that observes
+	fenced   bool  // plugin: its number, when it gets one, belongs to the fence
 
 	// Who is told of its end; at most one is set.
 	source *source
@@ -126,6 +127,11 @@ func (d *delivery) causeOf(child *delivery) {
 		child.deadline = d.deadline
 	}
 	d.open.Add(1)
+}
+
+// untold reports whether d is a log entry of whose end nobody is told.
+func (d *delivery) untold() bool {
+	return d.p.Kind == packet.Log && d.source == nil && d.waiter == nil
 }
 
 // fromLog reports whether d is a log entry or caused by one.

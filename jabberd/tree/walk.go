@@ -19,17 +19,18 @@ func (e *Engine) deliver(w *worker, d *delivery) {
 	w.push(e.keys.enter(d, e.pipeOf))
 }
 
-// pipeOf returns the section whose process d would go to without anybody here
-// needing its verdict for the next packet of the key, nil if there is none.
+// pipeOf finds the branch of d in the core, and returns the section whose process
+// d goes to without anybody here needing its verdict for the next packet of the
+// key, nil if there is none.
 func (e *Engine) pipeOf(d *delivery) *section {
-	if d.inbound != nil || d.observer || !e.config.Core || d.p.Kind == packet.XDB {
+	if d.inbound != nil || d.observer || !e.config.Core {
 		return nil
 	}
-	b := e.branchOf(&d.p)
-	if b == nil || b.counted != 1 {
+	d.branch = e.branchOf(&d.p)
+	if d.branch == nil || d.branch.counted != 1 || d.p.Kind == packet.XDB {
 		return nil
 	}
-	for _, s := range b.sections {
+	for _, s := range d.branch.sections {
 		if !s.observe && s.pipe != nil {
 			return s
 		}
@@ -60,18 +61,26 @@ func (e *Engine) begin(w *worker, d *delivery) {
 		e.start(w, d)
 		return
 	}
-	b := e.branchOf(&d.p)
-	if !e.config.Core && (b == nil || !b.local) {
-		key := d.key
-		e.outward(w, d) // d may have ended when it returns
-		e.leave(w, key)
+	if !e.config.Core && e.away(w, d) {
 		return
 	}
-	if !e.config.Core && e.core.fenced(d) {
-		return // goes on when what went through the core has ended
-	}
-	d.branch = b
 	e.start(w, d)
+}
+
+// away gives d to the core if it is not for this process, or if earlier packets
+// of its key still take that way.
+func (e *Engine) away(w *worker, d *delivery) bool {
+	key := d.key
+	for {
+		changes := e.core.fence.changes.Load()
+		if d.branch = e.branchOf(&d.p); d.branch != nil && d.branch.local && !e.core.behind(d) {
+			return false
+		}
+		if e.outward(d, changes) { // d may have ended
+			e.leave(w, key)
+			return true
+		}
+	}
 }
 
 // start begins the walks of d through the sections of its branch.

@@ -1,0 +1,123 @@
+package tree_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+)
+
+// TestOrderWhenASectionBecomesLocal has a packet that is kept with the verdict
+// of what caused it, while the section that it goes to becomes one of its own
+// process, and another behind it.
+func TestOrderWhenASectionBecomesLocal(t *testing.T) {
+	arrived := make(chan packet.Packet, 2)
+	held, let := make(chan struct{}), make(chan struct{})
+	r := newRig(t, map[string]handle{
+		"forward": func(ctx context.Context, env module.Env, p *packet.Packet) (packet.Verdict, error) {
+			slow := *message("u@home", "x@slow", "slow")
+			if err := env.Deliver(ctx, message("u@home", "x@late", "1")); err != nil {
+				return packet.Pass, err
+			}
+			return packet.Claim, env.Deliver(ctx, &slow)
+		},
+		"slow": func(context.Context, module.Env, *packet.Packet) (packet.Verdict, error) {
+			close(held)
+			<-let
+			return packet.Claim, nil
+		},
+		"late": sink(arrived), "source": claim,
+	})
+	r.section(normal("m"), []string{"mid"}, "p/forward").section(normal("slow"), []string{"slow"}, "p/slow").
+		section(normal("l"), nil, "p/late").section(normal("s"), []string{"home"}, "z/source").start()
+	send := func(from, to, id string) <-chan packet.Result {
+		done := make(chan packet.Result, 1)
+		s := r.env(from).Source(module.SourceConfig{Settled: func(o []packet.Outcome) { done <- o[0].Result }})
+		if err := s.Deliver(context.Background(), message("u@home", to, id), 0); err != nil {
+			t.Fatal(err)
+		}
+		return done
+	}
+	first := send("source", "x@mid", "0")
+	<-held
+	if err := r.env("late").Attach("late"); err != nil {
+		t.Fatal(err)
+	}
+	second := send("forward", "x@late", "2")
+	close(let)
+	for _, id := range []string{"1", "2"} {
+		if p := receive(t, arrived); p.ID != id {
+			t.Errorf("packet %s came, want %s", p.ID, id)
+		}
+	}
+	if a, b := <-first, <-second; a != packet.Claimed || b != packet.Claimed {
+		t.Errorf("ended %v and %v", a, b)
+	}
+}
+
+// TestOrderWhileHostsComeAndGo forwards numbered packets of several keys to a
+// host that is again and again attached to a section of the forwarding process,
+// and detached, so that the packets go to one of another process.
+func TestOrderWhileHostsComeAndGo(t *testing.T) {
+	const keys, each = 8, 500
+	var mu sync.Mutex
+	var last [keys]int
+	var near, far int
+	arrived := func(count *int) handle {
+		return func(_ context.Context, _ module.Env, p *packet.Packet) (packet.Verdict, error) {
+			n, _ := strconv.Atoi(p.ID)
+			mu.Lock()
+			defer mu.Unlock()
+			*count++
+			if k := n % keys; n/keys != last[k] {
+				t.Errorf("key %d: packet %d came, want %d", k, n/keys, last[k])
+			}
+			last[n%keys] = n/keys + 1
+			return packet.Claim, nil
+		}
+	}
+	r := newRig(t, map[string]handle{"forward": forward("x@late"), "near": arrived(&near), "far": arrived(&far), "source": claim})
+	r.section(normal("m"), []string{"mid"}, "p/forward").section(normal("n"), nil, "p/near").
+		section(normal("s"), []string{"home"}, "z/source").section(normal("f"), []string{"*"}, "k/far").start()
+	var ended sync.WaitGroup
+	ended.Add(keys * each)
+	s := r.env("source").Source(module.SourceConfig{Window: 256, Settled: func(o []packet.Outcome) {
+		for range o {
+			ended.Done()
+		}
+	}})
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for n := range keys * each {
+			m := message(fmt.Sprintf("u%d@home", n%keys), "x@mid", strconv.Itoa(n))
+			if err := s.Deliver(context.Background(), m, 0); err != nil {
+				t.Error(err)
+			}
+		}
+		ended.Wait()
+	}()
+	changes := 0
+	for env := r.env("near"); ; changes++ {
+		change := env.Attach
+		if changes%2 == 1 {
+			change = env.Detach
+		}
+		if err := change("late"); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-over:
+			if near+far != keys*each || near == 0 || far == 0 {
+				t.Errorf("%d came here and %d there", near, far)
+			}
+			t.Logf("%d changes, %d packets here, %d there", changes, near, far)
+			return
+		default:
+		}
+	}
+}
