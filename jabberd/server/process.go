@@ -35,7 +35,6 @@ type process struct {
 
 	mu     sync.Mutex
 	now    *wire.Process
-	gate   *gate
 	link   *wire.Link
 	ended  chan struct{} // closed when link has ended
 	why    error         // it did
@@ -87,15 +86,14 @@ func (p *process) connect(ctx context.Context, all tree.Made) error {
 	if err != nil {
 		return err
 	}
-	g := &gate{Peer: link}
-	if found {
-		g.lift()
-	}
 	ended := make(chan struct{})
 	p.mu.Lock()
-	p.link, p.gate, p.ended = link, g, ended
+	p.link, p.ended = link, ended
 	p.mu.Unlock()
-	p.remote.Up(g, p.now.ID())
+	p.remote.Up(link, p.now.ID())
+	if found {
+		p.remote.Open()
+	}
 	go func() {
 		p.why = link.Run(p.remote)
 		close(ended)
@@ -110,7 +108,7 @@ func (p *process) open(ctx context.Context) error {
 			return err
 		}
 	}
-	p.gate.lift()
+	p.remote.Open()
 	return nil
 }
 

@@ -152,6 +152,35 @@ func TestSuspectIsBouncedAndKept(t *testing.T) {
 	}
 }
 
+// TestAPacketIsNoSuspectForWhatItDidNotReach has a process that dies again and
+// again before its handlers have started, while a packet waits for it.
+func TestAPacketIsNoSuspectForWhatItDidNotReach(t *testing.T) {
+	r := newRig(t, map[string]handle{"service": claim, "source": claim})
+	r.section(normal("m"), []string{"mid"}, "m/service").section(normal("s"), []string{"home"}, "z/source").start()
+	r.cut("m")
+	results := make(chan packet.Outcome, 2)
+	s := r.env("source").Source(module.SourceConfig{Settled: func(o []packet.Outcome) { results <- o[0] }})
+	for i := range 2 {
+		if err := s.Deliver(context.Background(), message("u@home", "x@mid", strconv.Itoa(i)), uint64(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 4 {
+		r.launch("m")
+		r.link("m", r.plugins["m"])
+		r.cut("m")
+	}
+	r.kill("m")
+	for i := range 2 {
+		if o := <-results; o.Result != packet.Claimed || o.Tag != uint64(i) {
+			t.Errorf("packet %d ended %+v, %v", o.Tag, o, o.Reason)
+		}
+	}
+	if dead := r.core.DeadPackets(); len(dead) != 0 {
+		t.Errorf("kept: %+v", dead)
+	}
+}
+
 // TestNoCycleOfWaitingCloses has two services in two processes that answer each
 // other, with sources of one credit.
 func TestNoCycleOfWaitingCloses(t *testing.T) {

@@ -27,6 +27,7 @@ type Remote struct {
 
 	mu       sync.Mutex
 	peer     Peer // nil while it is away
+	open     bool // its handlers have started
 	id       uint64
 	gone     *packet.Reject // it will not come back
 	nextWalk uint64
@@ -65,7 +66,7 @@ func (r *Remote) hop(w *worker, k *walk) {
 	case refuse != nil:
 	case away && st.onCrash == module.CrashBounce:
 		refuse = packet.Refuse("service-unavailable", "the service is away")
-	case r.peer == nil && r.walks.count >= k.s.queue:
+	case !r.open && r.walks.count >= k.s.queue:
 		refuse = packet.Refuse("resource-constraint", "the service is away and too much waits for it")
 	}
 	if (refuse != nil || away) && st.onCrash == module.CrashPass {
@@ -85,7 +86,7 @@ func (r *Remote) hop(w *worker, k *walk) {
 	r.nextWalk++
 	k.id, k.sent = r.nextWalk, false
 	r.walks.put(k.id, k)
-	if r.peer != nil && r.single == 0 {
+	if r.open && r.single == 0 {
 		r.send(k)
 	}
 	r.mu.Unlock()
@@ -113,10 +114,10 @@ func (r *Remote) send(k *walk) {
 	r.peer.Walk(rec)
 }
 
-// Up says that the process is there: peer is the way to it, id its identity.
-// What an earlier process had not answered is handed over again, marked. It is
-// called before the first record of the process is given to the methods On.
-// The process is told of the hosts that were attached while the server ran.
+// Up says that the process is there: peer is the way to it, id its identity. It
+// is called before the first record of the process is given to the methods On.
+// The process is told of the hosts that were attached while the server ran. In
+// the core, walks wait until Open.
 func (r *Remote) Up(peer Peer, id uint64) {
 	if r.e.core != nil {
 		r.e.core.up(peer, id)
@@ -146,6 +147,14 @@ func (r *Remote) Up(peer Peer, id uint64) {
 	if suspects > 0 {
 		r.single = suspects
 	}
+}
+
+// Open says that the handlers of the process have started. What waits is handed
+// over; what an earlier process had and did not answer is marked.
+func (r *Remote) Open() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open = r.peer != nil
 	r.pump()
 }
 
@@ -162,7 +171,7 @@ func (r *Remote) Down() {
 		r.e.changeHost(h, r)
 	}
 	r.mu.Lock()
-	r.peer = nil
+	r.peer, r.open = nil, false
 	culprit := r.culprit()
 	others := r.takeAll(func(k *walk) bool { return k.s.steps[k.step].onCrash != module.CrashWait })
 	r.mu.Unlock()
@@ -214,7 +223,7 @@ func (r *Remote) bury(k *walk) {
 
 // pump sends what is due; the lock is held.
 func (r *Remote) pump() {
-	if r.peer == nil {
+	if !r.open {
 		return
 	}
 	r.walks.all(func(n uint64, k *walk) bool {
@@ -236,7 +245,7 @@ func (r *Remote) pump() {
 func (r *Remote) Dead(reason string) {
 	refuse := packet.Refuse("service-unavailable", reason)
 	r.mu.Lock()
-	r.gone, r.peer = refuse, nil
+	r.gone, r.peer, r.open = refuse, nil, false
 	walks := r.takeAll(func(*walk) bool { return true })
 	r.mu.Unlock()
 	r.e.giveUp(walks, refuse)

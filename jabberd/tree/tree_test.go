@@ -151,8 +151,14 @@ func (r *rig) close() {
 	r.engines, r.pipes = nil, map[string][]*pipe{}
 }
 
-// connect joins a plugin's engine to the core. Both know who the other is.
+// connect joins a plugin's engine, whose handlers have started, to the core.
 func (r *rig) connect(name string, e *tree.Engine) {
+	r.link(name, e)
+	r.core.Remote(name).Open()
+}
+
+// link joins a plugin's engine to the core. Both know who the other is.
+func (r *rig) link(name string, e *tree.Engine) {
 	here, there := r.core.Remote(name), e.Remote("")
 	up, down := newPipe(), newPipe()
 	r.pipes[name] = []*pipe{up, down}
@@ -164,10 +170,7 @@ func (r *rig) connect(name string, e *tree.Engine) {
 
 // kill ends a plugin's process as kill -9 does, and starts it anew.
 func (r *rig) kill(name string) {
-	for _, p := range r.pipes[name] {
-		p.close()
-	}
-	r.core.Remote(name).Down()
+	r.cut(name)
 	r.launch(name)
 	e := r.plugins[name]
 	e.Make(r.plan)
@@ -177,6 +180,14 @@ func (r *rig) kill(name string) {
 	}
 	e.Run()
 	r.connect(name, e)
+}
+
+// cut ends the connection to a plugin's process.
+func (r *rig) cut(name string) {
+	for _, p := range r.pipes[name] {
+		p.close()
+	}
+	r.core.Remote(name).Down()
 }
 
 // killCore ends the core and starts another, which finds the plugins alive.
