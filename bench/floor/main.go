@@ -35,11 +35,10 @@ func main() {
 	flag.BoolVar(&r.each, "each", false, "one write per stanza, instead of one per destination and read")
 	flag.IntVar(&r.buffer, "buf", 4096, "read buffer of a connection")
 	flag.Parse()
-	if err := r.run(*addr, *cert, *key, *loops); err != nil {
-		log.Fatal(err)
-	}
+	log.Fatal(r.run(*addr, *cert, *key, *loops))
 }
 
+// run serves until it can't.
 func (r *relay) run(addr, cert, key string, loops int) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {

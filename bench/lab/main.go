@@ -29,6 +29,7 @@ type lab struct {
 	short          bool     // for a glance: short windows, one repetition
 	fresh          bool     // forget what earlier runs have left
 	repetitions    int
+	neighbours     string // what else the machine did
 }
 
 func main() {
@@ -73,6 +74,7 @@ func run(ctx context.Context, args []string) error {
 	if err := raiseFileLimit(); err != nil {
 		return err
 	}
+	l.neighbours = neighbours()
 	return measurements[args[0]](ctx, l)
 }
 
@@ -88,6 +90,13 @@ func raiseFileLimit() error {
 	}
 	limit.Cur = limit.Max
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+}
+
+// neighbours says what the machine does without us.
+func neighbours() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	load, _, _ := strings.Cut(string(text), " ")
+	return fmt.Sprintf("the load average of the last minute was %s.", load)
 }
 
 // wants reports whether a name was asked for.
@@ -132,6 +141,6 @@ func (l *lab) circumstances(command string, servers []*peer.Server) string {
 			versions = append(versions, s.Name+" "+v)
 		}
 	}
-	return fmt.Sprintf("`%s`, %s. %d processors (%s), %s, %s. %s.\n", command, time.Now().Format(time.DateOnly),
-		runtime.NumCPU(), processor, strings.TrimSpace(string(kernel)), runtime.Version(), strings.Join(versions, ", "))
+	return fmt.Sprintf("`%s`, %s. %d processors (%s), %s, %s. %s. When it began, %s\n", command, time.Now().Format(time.DateOnly),
+		runtime.NumCPU(), processor, strings.TrimSpace(string(kernel)), runtime.Version(), strings.Join(versions, ", "), l.neighbours)
 }

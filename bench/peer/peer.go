@@ -71,7 +71,27 @@ type Running struct {
 	Addr string
 	Dir  string
 	lab  *Lab
-	cmds []*exec.Cmd
+	own  []*process
+}
+
+// A process is one that was started, and waited for.
+type process struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+func start(cmd *exec.Cmd) (*process, error) {
+	// An interrupt from the terminal is for the lab, which then ends the servers.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{cmd, make(chan struct{})}
+	go func() {
+		cmd.Wait()
+		close(p.ended)
+	}()
+	return p, nil
 }
 
 // Start starts a server and waits until it listens. The files that it writes to
@@ -100,13 +120,12 @@ func (s *Server) Start(ctx context.Context, lab *Lab) (*Running, error) {
 	r := &Running{Server: s, Addr: "127.0.0.1:" + strconv.Itoa(ports[0]), Dir: dir, lab: lab}
 	for _, cmd := range cmds {
 		cmd.Stdout, cmd.Stderr = out, out
-		// An interrupt from the terminal is for the lab, which then ends the servers.
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		if err := cmd.Start(); err != nil {
+		p, err := start(cmd)
+		if err != nil {
 			r.Stop()
 			return nil, fmt.Errorf("%s: %w", s.Name, err)
 		}
-		r.cmds = append(r.cmds, cmd)
+		r.own = append(r.own, p)
 		if len(cmds) > 1 {
 			time.Sleep(500 * time.Millisecond) // each needs the one before it, and gives up soon
 		}
@@ -126,9 +145,11 @@ func (r *Running) waitUntilUp(ctx context.Context) error {
 		if err == nil {
 			return socket.Close()
 		}
-		for _, cmd := range r.cmds {
-			if !proc.Alive(cmd.Process.Pid) {
-				return fmt.Errorf("%s ended", filepath.Base(cmd.Path))
+		for _, p := range r.own {
+			select {
+			case <-p.ended:
+				return fmt.Errorf("%s ended", filepath.Base(p.cmd.Path))
+			default:
 			}
 		}
 		select {
@@ -142,8 +163,8 @@ func (r *Running) waitUntilUp(ctx context.Context) error {
 // PIDs are those of the processes that were started; others descend from them.
 func (r *Running) PIDs() []int {
 	var pids []int
-	for _, cmd := range r.cmds {
-		pids = append(pids, cmd.Process.Pid)
+	for _, p := range r.own {
+		pids = append(pids, p.cmd.Process.Pid)
 	}
 	return pids
 }
@@ -151,20 +172,17 @@ func (r *Running) PIDs() []int {
 // Stop ends the server, first kindly, and all that descends from it.
 func (r *Running) Stop() {
 	tree := proc.Tree(r.PIDs()...)
-	for _, cmd := range r.cmds {
-		cmd.Process.Signal(syscall.SIGTERM)
+	for _, p := range r.own {
+		p.cmd.Process.Signal(syscall.SIGTERM)
 	}
-	ended := make(chan struct{})
-	go func() {
-		for _, cmd := range r.cmds {
-			cmd.Wait()
+	patience := time.After(20 * time.Second)
+	for _, p := range r.own {
+		select {
+		case <-p.ended:
+		case <-patience:
 		}
-		close(ended)
-	}()
-	select {
-	case <-ended:
-	case <-time.After(20 * time.Second):
 	}
+	// What a server leaves behind on purpose has no reason to outlive it here.
 	for _, p := range tree {
 		for wait := 0; p.Lives() && wait < 20; wait++ {
 			time.Sleep(50 * time.Millisecond)
@@ -173,7 +191,9 @@ func (r *Running) Stop() {
 			syscall.Kill(p.PID, syscall.SIGKILL)
 		}
 	}
-	<-ended
+	for _, p := range r.own {
+		<-p.ended
+	}
 }
 
 // HasAccounts reports whether the server has accounts, and with them rosters.

@@ -60,7 +60,7 @@ func TestLoads(t *testing.T) {
 		})
 	}
 	// The floor has no stream management, and that is no reason to hang.
-	if _, err := r.Load(ctx, "chat", append(window, "-acks", "5", "-timeout", "1s")...); err == nil {
+	if _, err := r.Load(ctx, "chat", append(window, "-pairs", "1", "-acks", "5", "-timeout", "500ms")...); err == nil {
 		t.Error("a server that knows no acknowledgements passed as one that does")
 	}
 }

@@ -47,13 +47,6 @@ func (s stat) number(field int) int64 {
 	return n
 }
 
-// Alive reports whether there is such a process that has not ended; one that
-// ended and was not waited for does not count.
-func Alive(pid int) bool {
-	s := statOf(pid)
-	return s != nil && s[0] != "Z" && s[0] != "X"
-}
-
 // A Process is told from a later one with the same number by when it started.
 type Process struct {
 	PID     int

@@ -17,7 +17,7 @@ type acks struct {
 	every int           // a request goes with every so many messages
 	sent  atomic.Uint32 // stanzas since <enable/>
 	acked atomic.Uint32 // of those, what the server says it handled
-	got   uint32        // stanzas since <enabled/>; the reader's
+	got   atomic.Uint32 // stanzas since <enabled/>
 }
 
 // enableAcks asks for stream management with resumption, as clients do.
@@ -46,14 +46,20 @@ func (c *Conn) enableAcks(every int) error {
 func (a *acks) received(c *Conn, el []byte) (own bool, err error) {
 	switch {
 	case isElement(el, "message"), isElement(el, "presence"), isElement(el, "iq"):
-		a.got++
+		a.got.Add(1)
 		return false, nil
 	case isElement(el, "r"):
-		return true, c.write("<a xmlns='" + nsAcks + "' h='" + strconv.FormatUint(uint64(a.got), 10) + "'/>")
+		return true, c.write(a.answer())
 	case isElement(el, "a"):
 		return true, a.handled(attribute(el, "h"))
 	}
 	return false, nil
+}
+
+// answer says what this side has handled. It also goes before the end of a
+// stream: what the server does not know to be handled it must deliver again.
+func (a *acks) answer() string {
+	return "<a xmlns='" + nsAcks + "' h='" + strconv.FormatUint(uint64(a.got.Load()), 10) + "'/>"
 }
 
 // handled takes the server's count. It only grows, and never beyond what was sent.

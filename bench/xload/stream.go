@@ -202,7 +202,11 @@ func (c *Conn) Present() error {
 
 // Close ends the stream, and may wait a moment for the server to end it too.
 func (c *Conn) Close(wait bool) {
-	c.write("</stream:stream>")
+	end := "</stream:stream>"
+	if c.acks != nil {
+		end = c.acks.answer() + end
+	}
+	c.write(end)
 	if wait {
 		c.socket.SetReadDeadline(time.Now().Add(2 * time.Second))
 		if t, ok := c.socket.(*tls.Conn); ok {
