@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"regexp"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -17,8 +18,12 @@ func Format(name string, text []byte) ([]byte, *File, hcl.Diagnostics) {
 	if _, diags := parse(name, text); diags.HasErrors() {
 		return nil, f, diags
 	}
-	return oneEmptyLine(hclwrite.Format(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")))), f, nil
+	return oneEmptyLine(hclwrite.Format(lineEnds.ReplaceAll(text, []byte("\n")))), f, nil
 }
+
+// lineEnds are ends of lines as other systems have them, and as files do that
+// went through several.
+var lineEnds = regexp.MustCompile(`\r+\n`)
 
 // oneEmptyLine takes out empty lines behind an empty line, at the beginning
 // and at the end. It goes by tokens, for the lines of a heredoc are text.
@@ -43,7 +48,7 @@ func oneEmptyLine(text []byte) []byte {
 			newlines = 0
 		}
 	}
-	trimmed := bytes.TrimRight(out.Bytes(), " \t\n")
+	trimmed := bytes.TrimRight(out.Bytes(), " \t\r\n")
 	if len(trimmed) == 0 {
 		return trimmed
 	}

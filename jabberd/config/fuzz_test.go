@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"golang.org/x/tools/txtar"
@@ -81,7 +82,7 @@ func fuzzFormat(t *testing.T, text []byte) {
 // tokens returns the tokens of a text other than newlines.
 func tokens(text []byte) []byte {
 	var out bytes.Buffer
-	list, _ := hclsyntax.LexConfig(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), "", hcl.InitialPos)
+	list, _ := hclsyntax.LexConfig(regexp.MustCompile(`\r+\n`).ReplaceAll(text, []byte("\n")), "", hcl.InitialPos)
 	for _, t := range list {
 		if t.Type != hclsyntax.TokenNewline {
 			out.Write(bytes.TrimSpace(t.Bytes))
