@@ -9,13 +9,16 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/idle"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/session"
 	"github.com/jabberii/server/plugins/xmpp/xml"
@@ -51,9 +54,15 @@ type Service struct {
 	certs    *certificates
 	decoys   []byte // secret for the keys of accounts that do not exist
 
-	ctx  context.Context // of the connections
-	done context.CancelFunc
-	wg   sync.WaitGroup
+	ctx     context.Context // of what connections deliver
+	done    context.CancelFunc
+	opening context.Context // of logins
+	refuse  context.CancelFunc
+	wg      sync.WaitGroup // connections
+
+	lot    *idle.Lot     // nil where there is none
+	ticks  atomic.Uint32 // see park.go
+	parked atomic.Int64  // in this tick
 
 	listeners []listener
 	hosts     hostTable
@@ -61,6 +70,7 @@ type Service struct {
 	open      atomic.Int64
 
 	mu    sync.Mutex
+	awake map[*conn]struct{}
 	slots []*conn // by token slot
 	free  []uint32
 	next  uint32 // incarnation
@@ -85,6 +95,8 @@ func New(env module.Env, a Args) (packet.Handler, error) {
 	s.addresses = jid.NewCache(4096)
 	s.acceptor = s.newAcceptor()
 	s.ctx, s.done = context.WithCancel(context.Background())
+	s.opening, s.refuse = context.WithCancel(s.ctx)
+	s.awake = map[*conn]struct{}{}
 	return s, nil
 }
 
@@ -118,16 +130,23 @@ func (s *Service) listen(ctx context.Context, address string, direct bool) error
 
 // Run takes connections until ctx is done, and then ends those there are.
 func (s *Service) Run(ctx context.Context) error {
+	lot, err := idle.NewLot()
+	switch {
+	case err == nil:
+		defer lot.Close()
+		s.lot = lot
+	case !errors.Is(err, errors.ErrUnsupported):
+		return err
+	}
 	for _, l := range s.listeners {
 		s.wg.Add(1)
 		go s.accept(l)
 	}
-	<-ctx.Done()
+	s.look(ctx)
 	for _, l := range s.listeners {
 		l.Close()
 	}
 	s.shutdown()
-	s.wg.Wait()
 	return nil
 }
 
@@ -218,17 +237,47 @@ func (s *Service) leave(c *conn) {
 	s.free = append(s.free, c.token.Slot)
 }
 
-// shutdown ends all connections: their clients are told.
+// farewell is how long clients have to take what is left for them.
+const farewell = 2 * time.Second
+
+// shutdown ends all connections: their clients are told, and those who do not
+// listen are cut off.
 func (s *Service) shutdown() {
-	s.mu.Lock()
-	all := append([]*conn(nil), s.slots...)
-	s.mu.Unlock()
-	for _, c := range all {
-		if c != nil {
-			c.end("system-shutdown")
-		}
+	s.refuse()
+	gone := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(gone)
+	}()
+	for _, c := range s.all() {
+		c.end("system-shutdown")
+	}
+	select {
+	case <-gone:
+		s.done()
+		return
+	case <-time.After(farewell):
 	}
 	s.done()
+	for _, c := range s.all() {
+		c.close(c.tcp)
+	}
+	<-gone
+}
+
+// all returns the connections that are logged in, or were and are about to end.
+func (s *Service) all() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := slices.Collect(maps.Keys(s.awake))
+	for _, c := range s.slots {
+		if c != nil {
+			if _, twice := s.awake[c]; !twice {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
 }
 
 func (s *Service) limits() xml.Limits { return xml.Limits{Bytes: int(s.args.Stanza)} }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,8 @@ func plan(args string) sdktest.Plan {
 }
 
 const bothPorts = `{"channel_binding":true,"listen":["127.0.0.1:0"],"tls":{"listen":["127.0.0.1:0"]}}`
+
+var countIn = regexp.MustCompile(`connections='([0-9]+)'`)
 
 var addressIn = regexp.MustCompile(`address='([^']+)'`)
 
@@ -231,6 +234,43 @@ func TestALostConnectionIsToldToTheSession(t *testing.T) {
 		h.Deliver(&down)
 		if p := h.Next(); p.Name != "end" || p.Flags&packet.Bounced == 0 {
 			t.Errorf("a packet to the lost connection comes back as %+v", p)
+		}
+	})
+}
+
+func TestAQuietConnectionIsParkedAndGoesOn(t *testing.T) {
+	sdktest.Both(t, plan(bothPorts), func(t *testing.T, h *sdktest.Harness) {
+		clear, direct := listening(h), listening(h)
+		withAccount(t, h)
+		var sessions []*session.Session
+		const many = 20
+		for i := range many {
+			conn, err := net.Dial("tcp", clear)
+			if i%2 == 1 {
+				conn, err = tls.Dial("tcp", direct, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"xmpp-client"}})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := loginOn(t, conn, session.Account{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sessions = append(sessions, s)
+		}
+		for parked := 0; parked < many; {
+			n, err := strconv.Atoi(countIn.FindStringSubmatch(h.Logged("connections have become quiet").Attrs)[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			parked += n
+		}
+		for _, s := range sessions[1:] {
+			chat(t, s)
+		}
+		sessions[0].Drop()
+		if p := h.Next(); p.Name != "close" || p.Type != "lost" {
+			t.Errorf("the session of a lost connection is told %+v", p)
 		}
 	})
 }

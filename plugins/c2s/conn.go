@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"sync"
-	"time"
+	"sync/atomic"
+	"syscall"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
@@ -24,50 +26,82 @@ import (
 const window = 64
 
 // A conn is one connection of a client. Its goroutine reads; whoever has
-// something for the client appends to what is to be written.
+// something for the client appends to what is to be written. A client that says
+// nothing for a while has no goroutine, see park.go.
 type conn struct {
 	s      *Service
+	tcp    net.Conn
 	r      *xml.Reader
 	token  packet.Token
 	domain string
 	source module.Source
-	sent   uint64 // Seq of the last packet up
+	sent   uint64        // Seq of the last packet up
+	heard  atomic.Uint32 // tick of the last element
 
 	mu      sync.Mutex
-	net     net.Conn
+	net     net.Conn // tcp, or TLS on it
+	parked  bool
 	address string       // the full JID once the session has bound it, the account's before
 	far     packet.Token // the session
 	seen    uint64       // Seq of the last packet down
 	out     outbox
 }
 
-// serve is the life of a connection.
+// serve begins the life of a connection.
 func (s *Service) serve(nc net.Conn, direct bool) {
-	defer s.wg.Done()
-	defer s.open.Add(-1)
-	c := &conn{s: s, net: nc, r: xml.NewReader(nc, s.limits())}
-	nc.SetDeadline(time.Now().Add(s.args.Timeout.Std()))
-	stop := context.AfterFunc(s.ctx, func() { c.current().Close() })
-	defer stop()
-	defer func() { c.current().Close() }()
+	c := &conn{s: s, tcp: nc, net: nc, r: xml.NewReader(nc, s.limits())}
 	account, err := c.login(direct)
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
 			s.env.Log().Debug("login: "+err.Error(), "client", c.remote())
 		}
+		c.gone()
 		return
 	}
-	nc.SetDeadline(time.Time{})
 	c.domain, c.address = account.Domain(), account.String()
 	c.source = s.env.Source(module.SourceConfig{Window: window, Own: true})
 	s.enter(c)
-	c.finish(c.read())
+	c.run()
+}
+
+// run sends what the client says to its session until the connection ends, or
+// is parked.
+func (c *conn) run() {
+	c.heard.Store(c.s.ticks.Load())
+	c.s.waken(c)
+	err := c.read()
+	for errors.Is(err, os.ErrDeadlineExceeded) {
+		if c.park() {
+			return
+		}
+		c.s.waken(c)
+		err = c.read()
+	}
+	c.finish(err)
+}
+
+// close closes nc, the connection or what it stands on, and has whoever reads
+// notice.
+func (c *conn) close(nc net.Conn) {
+	if c.s.lot != nil {
+		c.s.lot.Leave(c.tcp.(syscall.Conn), c)
+	}
+	nc.Close()
+	c.Wake()
+}
+
+// gone ends the life of a connection.
+func (c *conn) gone() {
+	c.current().Close()
+	c.s.open.Add(-1)
+	c.s.wg.Done()
 }
 
 // login negotiates the stream until the client is authenticated.
 func (c *conn) login(direct bool) (jid.JID, error) {
-	ctx, cancel := context.WithTimeout(c.s.ctx, c.s.args.Timeout.Std())
+	ctx, cancel := context.WithTimeout(c.s.opening, c.s.args.Timeout.Std())
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { c.tcp.Close() })()
 	r := session.NewReceiver(c.s.acceptor)
 	if direct {
 		if err := c.secure(ctx, r, ""); err != nil {
@@ -134,14 +168,18 @@ func (c *conn) remote() string { return c.current().RemoteAddr().String() }
 
 // read sends what the client says to its session, until the stream ends. The
 // error is io.EOF if the client closed its stream, a *stream.Error if it is to
-// be told why it is closed, and any other if the connection is lost.
+// be told why it is closed, os.ErrDeadlineExceeded if it has said nothing for a
+// while, and any other if the connection is lost.
 func (c *conn) read() error {
 	for {
 		t, err := c.r.Next()
+		c.heard.Store(c.s.ticks.Load())
 		var syntax *xml.SyntaxError
 		switch {
 		case errors.As(err, &syntax):
 			return stream.ErrorOf(err)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return err
 		case err != nil:
 			return &lost{err}
 		case t.Kind == xml.Close:
@@ -244,10 +282,9 @@ func (c *conn) sync(ctx context.Context, seen uint64) error {
 	return c.s.env.Deliver(ctx, &p)
 }
 
-// finish ends the session's side of a connection that has ended.
+// finish tells the session that its connection has ended.
 func (c *conn) finish(why error) {
-	defer c.s.leave(c)
-	defer c.source.Close()
+	c.s.leave(c) // from here on nobody can believe that a packet has reached the client
 	how := "end"
 	var told *stream.Error
 	var gone *lost
@@ -264,4 +301,7 @@ func (c *conn) finish(why error) {
 	c.mu.Unlock()
 	c.send(&p)
 	c.out.wait()
+	c.source.Close()
+	c.s.asleep(c)
+	c.gone()
 }

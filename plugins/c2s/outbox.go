@@ -10,8 +10,12 @@ import (
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
-// writeTimeout is how long one write to a client may take.
-const writeTimeout = 30 * time.Second
+// A write to a client may take 30 to 40 seconds: a deadline costs too much to
+// be set for each.
+const (
+	writeTimeout = 40 * time.Second
+	renewAfter   = 10 // ticks
+)
 
 // An outbox is what is to be written to a client. One goroutine writes while
 // there is something: all that has come meanwhile goes out in one write.
@@ -19,6 +23,7 @@ type outbox struct {
 	mu      sync.Mutex
 	buf     []byte
 	writing bool
+	renewed uint32        // the tick in which the deadline of writes was set
 	ended   bool          // nothing more is taken; the connection is closed after what there is
 	idle    chan struct{} // closed when nothing is being written; nil if nobody waits
 }
@@ -53,7 +58,7 @@ func (c *conn) put(last bool, add func([]byte) []byte) {
 		o.ended = true
 		o.buf = nil
 		c.s.env.Log().Warn("the client reads too slowly; its connection is closed", "client", c.remote())
-		c.current().Close()
+		c.close(c.tcp)
 		return
 	}
 	o.buf = add(o.buf)
@@ -75,7 +80,7 @@ func (c *conn) flush() {
 		if len(b) == 0 {
 			o.writing, o.buf = false, nil
 			if o.ended {
-				nc.Close()
+				c.close(nc)
 			}
 			if o.idle != nil {
 				close(o.idle)
@@ -85,9 +90,12 @@ func (c *conn) flush() {
 			return
 		}
 		o.mu.Unlock()
-		nc.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if now := c.s.ticks.Load(); o.renewed == 0 || now-o.renewed > renewAfter {
+			c.tcp.SetWriteDeadline(time.Now().Add(writeTimeout))
+			o.renewed = max(now, 1)
+		}
 		if _, err := nc.Write(b); err != nil {
-			nc.Close() // the reader notices
+			c.close(c.tcp)
 			o.mu.Lock()
 			o.ended, o.buf = true, nil
 			o.mu.Unlock()

@@ -55,6 +55,16 @@ func (r *Reader) Reset(src io.Reader) {
 	r.scanner.Reset()
 }
 
+// Rest makes a reader small whose source had nothing for a while: the buffer is
+// given back if nothing is in it, and made again by the next call of Next. A
+// time-out of the source is forgotten.
+func (r *Reader) Rest() {
+	r.err = nil
+	if r.start == r.end {
+		r.buf, r.start, r.end = nil, 0, 0
+	}
+}
+
 // Buffered is the number of bytes that were read and don't belong to a token
 // yet. If it isn't 0 when TLS starts, somebody has sent in the clear what would
 // be taken for protected.

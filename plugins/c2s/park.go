@@ -1,0 +1,90 @@
+package c2s
+
+import (
+	"context"
+	"syscall"
+	"time"
+)
+
+// tick is how often connections are looked at. One that has said nothing for a
+// whole tick is parked: it has neither goroutine nor buffer until it says
+// something.
+const tick = time.Second
+
+// past is a deadline that has passed.
+var past = time.Unix(1, 0)
+
+// look has goroutines that wait for their clients in vain park them.
+func (s *Service) look(ctx context.Context) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.lookOnce(s.ticks.Add(1))
+			if n := s.parked.Swap(0); n > 0 {
+				s.env.Log().Debug("connections have become quiet", "connections", n)
+			}
+		}
+	}
+}
+
+func (s *Service) lookOnce(now uint32) {
+	if s.lot == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.awake {
+		if now-c.heard.Load() > 1 {
+			c.tcp.SetReadDeadline(past)
+		}
+	}
+}
+
+// waken and asleep keep the set of connections that have a goroutine.
+func (s *Service) waken(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.awake[c] = struct{}{}
+}
+
+func (s *Service) asleep(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.awake, c)
+}
+
+// park has the connection wait without a goroutine. If it returns false, the
+// caller is to go on.
+func (c *conn) park() bool {
+	c.s.asleep(c)
+	c.tcp.SetReadDeadline(time.Time{})
+	c.r.Rest()
+	c.mu.Lock()
+	c.parked = true
+	c.mu.Unlock()
+	c.s.parked.Add(1)
+	if c.s.lot.Park(c.tcp.(syscall.Conn), c) == nil {
+		return true
+	}
+	return !c.unpark() // who closed the connection may have woken it
+}
+
+// unpark reports whether the caller is the one to go on with the connection.
+func (c *conn) unpark() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wasParked := c.parked
+	c.parked = false
+	return wasParked
+}
+
+// Wake starts the goroutine of a parked connection.
+func (c *conn) Wake() {
+	if c.unpark() {
+		go c.run()
+	}
+}
