@@ -15,6 +15,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/cli"
 	"github.com/jabberii/server/jabberd/config"
+	"github.com/jabberii/server/jabberd/heap"
 	"github.com/jabberii/server/jabberd/server"
 	"github.com/jabberii/server/jabberd/tree"
 )
@@ -66,6 +67,7 @@ func (p *program) serve(cmd *cobra.Command, src cli.Source) error {
 	if err != nil {
 		return err
 	}
+	go heap.Tend(ctx)
 	s, err := server.Start(ctx, plan)
 	var wrong server.LinkErrors
 	switch {

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/jabberii/server/jabberd/heap"
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/wire/plugin"
@@ -114,6 +115,7 @@ func serve(modules []module.Module) error {
 	os.Stdout = os.Stderr // what is printed from now on is for the log
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
+	go heap.Tend(ctx)
 	run(ctx, newService(modules, toFile(console), false), listener)
 	return nil
 }

@@ -1,0 +1,83 @@
+// Package heap keeps the memory of a server process what it needs: some room
+// for garbage while there is work, because collecting a small heap again and
+// again is most of what handling a packet would cost, and none of it when the
+// work is done.
+package heap
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+const (
+	tick = 2 * time.Second
+
+	// room is how much garbage may gather however little is in use. A larger
+	// heap than that is collected when it has doubled, as Go does.
+	room = 32 << 20
+
+	// A process that has allocated less than calm in a tick is quiet. What it
+	// has allocated before is worth a collection if it is more than worth.
+	calm  = 512 << 10
+	worth = 4 << 20
+)
+
+// Tend looks after the heap of this process until ctx is done. Who sets GOGC
+// has decided how often to collect, and only gets memory given back.
+func Tend(ctx context.Context) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	k := keeper{fixed: os.Getenv("GOGC") != ""}
+	for {
+		k.look()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// keeper is what Tend knows from one tick to the next.
+type keeper struct {
+	fixed     bool
+	percent   int
+	allocated uint64 // at the last tick
+	returned  uint64 // allocated when memory was given back last
+}
+
+func (k *keeper) look() {
+	live, allocated := read()
+	if percent := percentFor(live); !k.fixed && percent != k.percent {
+		debug.SetGCPercent(percent)
+		k.percent = percent
+	}
+	if allocated-k.allocated < calm && allocated-k.returned > max(worth, live/4) {
+		debug.FreeOSMemory()
+		_, allocated = read()
+		k.returned = allocated
+	}
+	k.allocated = allocated
+}
+
+// percentFor returns the collector's target for a heap of which so much is in
+// use: in steps, because to change it stops the world.
+func percentFor(live uint64) int {
+	for percent := 800; percent > 100; percent /= 2 {
+		if live*uint64(percent)/100 <= room {
+			return percent
+		}
+	}
+	return 100
+}
+
+// read returns the bytes that the last collection found in use, and those
+// allocated since the process began.
+func read() (live, allocated uint64) {
+	samples := [...]metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(samples[:])
+	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
+}

@@ -1,0 +1,65 @@
+package heap
+
+import (
+	"runtime"
+	"runtime/debug"
+	"testing"
+)
+
+func TestSmallHeapsGetRoom(t *testing.T) {
+	for name, c := range map[string]struct {
+		live uint64
+		want int
+	}{
+		"nothing yet": {0, 800},
+		"4 MiB":       {4 << 20, 800},
+		"6 MiB":       {6 << 20, 400},
+		"16 MiB":      {16 << 20, 200},
+		"31 MiB":      {31 << 20, 100},
+		"1 GiB":       {1 << 30, 100},
+	} {
+		if got := percentFor(c.live); got != c.want {
+			t.Errorf("%s: %d percent, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestAQuietProcessGivesItsGarbageBack(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	k := keeper{}
+	k.look()
+	garbage := make([][]byte, 40)
+	for i := range garbage {
+		garbage[i] = make([]byte, 1<<20)
+		for j := range garbage[i] {
+			garbage[i][j] = 1
+		}
+	}
+	k.look() // busy until now
+	before := held()
+	runtime.KeepAlive(garbage)
+	garbage = nil
+	k.look()
+	if now := held(); now+30<<20 > before {
+		t.Errorf("holds %d MiB of %d MiB after its garbage was given back", now>>20, before>>20)
+	}
+	collections := count()
+	k.look()
+	k.look()
+	if n := count() - collections; n != 0 {
+		t.Errorf("%d collections with nothing to do", n)
+	}
+}
+
+// held returns the bytes that the heap has from the system.
+func held() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapSys - m.HeapReleased
+}
+
+func count() uint32 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.NumGC
+}
