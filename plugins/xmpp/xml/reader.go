@@ -55,13 +55,15 @@ func (r *Reader) Reset(src io.Reader) {
 	r.scanner.Reset()
 }
 
-// Rest makes a reader small whose source had nothing for a while: the buffer is
-// given back if nothing is in it, and made again by the next call of Next. A
-// time-out of the source is forgotten.
+// Rest makes a reader small whose source had nothing for a while: what it has
+// for elements is given back unless it is within one, and made again by the next
+// call of Next. A time-out of the source is forgotten. The last token is no
+// longer valid.
 func (r *Reader) Rest() {
 	r.err = nil
 	if r.start == r.end {
 		r.buf, r.start, r.end = nil, 0, 0
+		r.scanner.shrink()
 	}
 }
 

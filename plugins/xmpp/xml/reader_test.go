@@ -2,8 +2,11 @@ package xml_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -148,4 +151,58 @@ func (r *repeat) Read(p []byte) (n int, err error) {
 		r.at = (r.at + c) % len(r.s)
 	}
 	return n, nil
+}
+
+// pausing is a source that times out once, between its two parts.
+type pausing struct{ parts []string }
+
+func (p *pausing) Read(b []byte) (int, error) {
+	if len(p.parts) == 0 {
+		return 0, io.EOF
+	}
+	if p.parts[0] == "" {
+		p.parts = p.parts[1:]
+		return 0, os.ErrDeadlineExceeded
+	}
+	n := copy(b, p.parts[0])
+	p.parts[0] = p.parts[0][n:]
+	return n, nil
+}
+
+func TestReaderRestsAnywhere(t *testing.T) {
+	all := header + message + "\n <b xml:lang='de' xmlns:p='urn:p'><p:c>&amp;<![CDATA[d]]></p:c></b>" + message + `</stream:stream>`
+	var want []string
+	for r := xml.NewReader(strings.NewReader(all), xml.Limits{}); ; {
+		tok, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, fmt.Sprint(tok.Kind, tok.Name, tok.NS, tok.Lang, string(tok.To), string(tok.Body)))
+	}
+	for i := 1; i < len(all); i++ {
+		r := xml.NewReader(&pausing{[]string{all[:i], all[i:]}}, xml.Limits{})
+		var got []string
+		rested := false
+		for {
+			tok, err := r.Next()
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				r.Rest()
+				rested = true
+				continue
+			}
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatalf("after a rest at %d: %v", i, err)
+			}
+			got = append(got, fmt.Sprint(tok.Kind, tok.Name, tok.NS, tok.Lang, string(tok.To), string(tok.Body)))
+		}
+		if !rested || !slices.Equal(got, want) {
+			t.Fatalf("rest at %d (%v): %q, want %q", i, rested, got, want)
+		}
+	}
 }

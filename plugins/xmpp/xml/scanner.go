@@ -98,6 +98,13 @@ type element struct {
 	body    span   // from the start tag to the end tag
 }
 
+// shrink gives back what is kept from one element to the next. The scanner is not
+// within one.
+func (s *Scanner) shrink() {
+	s.open, s.bindings, s.edits, s.scratch = nil, nil, nil, nil
+	s.top, s.tag, s.token = element{}, tag{}, Token{}
+}
+
 // NewScanner returns a scanner that waits for the start of a stream.
 func NewScanner(limits Limits) *Scanner {
 	s := new(Scanner)
