@@ -129,6 +129,17 @@ func (d *delivery) causeOf(child *delivery) {
 	d.open.Add(1)
 }
 
+// holder returns the process whose number names d: the one that holds it, for a
+// bounce the one that holds what it answers. Nil if it has no such name.
+func (d *delivery) holder() *Remote {
+	for up := d; up != nil && up.origin == d.origin; up = up.cause {
+		if up.from != nil {
+			return up.from
+		}
+	}
+	return nil
+}
+
 // untold reports whether d is a log entry of whose end nobody is told.
 func (d *delivery) untold() bool {
 	return d.p.Kind == packet.Log && d.source == nil && d.waiter == nil

@@ -27,3 +27,14 @@ func (e *Engine) Dump() string {
 	}
 	return out
 }
+
+// Remembered returns how many verdicts the process has room for.
+func (e *Engine) Remembered() int {
+	e.core.mu.Lock()
+	defer e.core.mu.Unlock()
+	n := 0
+	for _, m := range e.core.memory {
+		n += len(m.said.slots)
+	}
+	return n
+}

@@ -100,8 +100,8 @@ func (r *Remote) send(k *walk) {
 		ID: k.id, Origin: d.origin, Num: d.named, Part: d.mark | uint64(k.s.index)<<16 | uint64(k.s.steps[k.step].link),
 		Section: k.s.index, Link: uint16(k.s.steps[k.step].link), Timeout: r.e.clock.left(k.expires), Packet: k.p,
 	}
-	if d.from != nil {
-		rec.Settled = d.from.settled.Load()
+	if from := d.holder(); from != nil {
+		rec.Settled = from.settled.Load()
 	}
 	if k.deaths > 0 {
 		rec.Packet.Flags |= packet.Redelivered

@@ -121,3 +121,28 @@ func TestOrderWhileHostsComeAndGo(t *testing.T) {
 		}
 	}
 }
+
+// TestABounceDoesNotMakeMemoryForAllBeforeIt has a process whose first packet of
+// an origin is the bounce of its five thousandth.
+func TestABounceDoesNotMakeMemoryForAllBeforeIt(t *testing.T) {
+	const n = 5000
+	back := make(chan packet.Packet, 1)
+	r := newRig(t, map[string]handle{"source": claim, "sink": claim, "home": sink(back)})
+	r.section(normal("s"), []string{"else"}, "z/source").section(normal("k"), []string{"sink"}, "m/sink").
+		section(normal("h"), []string{"home"}, "k/home").start()
+	s := r.env("source").Source(module.SourceConfig{})
+	for i := range n {
+		if err := s.Deliver(context.Background(), message("u@home", "x@sink", strconv.Itoa(i)), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Deliver(context.Background(), message("u@home", "x@nowhere", "last"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if p := receive(t, back); p.ID != "last" || p.Type != "error" {
+		t.Errorf("got %+v", p)
+	}
+	if got := r.plugins["k"].Remembered(); got > 1024 {
+		t.Errorf("room for %d verdicts", got)
+	}
+}
