@@ -29,10 +29,12 @@ import (
 	"github.com/jabberii/server/xdb/memory"
 )
 
-func main() {
-	os.Exit(command.Main(os.Args[1:], []module.Module{
+func main() { os.Exit(command.Main(os.Args[1:], modules())) }
+
+func modules() []module.Module {
+	return []module.Module{
 		host.Module, fork.Module, exec.Module, accept.Module, connect.Module, load.With(c2s.Module, sm.Module),
 		filter.Module, cache.Module, memory.Module, file.Module, badger.Module,
 		logfilter.Module, format.Module, logfile.Module, stdout.Module, stderr.Module, syslog.Module, to.Module,
-	}))
+	}
 }

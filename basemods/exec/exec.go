@@ -27,7 +27,7 @@ type args struct {
 	Command []string          `json:"command" required:"true" doc:"The program and its arguments. A program without a slash is looked for in PATH."`
 	Form    string            `json:"form" default:"xml" enum:"xml,json" doc:"How packets are said: as XML elements, or as JSON objects, a line each, with verdicts."`
 	Dir     string            `json:"dir" doc:"The folder that the program runs in, if relative below the server's data folder. Without it, the server's own working folder."`
-	Env     map[string]string `json:"env" doc:"The environment of the program, beside PATH."`
+	Env     map[string]string `json:"env" secret:"true" doc:"The environment of the program, beside PATH."`
 	Window  int               `json:"window" default:"64" doc:"How many packets the program may have at once (json), and how many of those that it sends by itself may be under way."`
 	Backlog int               `json:"backlog" default:"1000" doc:"How many packets that the program sends may wait for their turn. Then its output is read no further."`
 	Limit   module.Size       `json:"limit" default:"256KiB" doc:"How long an element or a line of the program may be. It is stopped and started again if it does not keep to that."`

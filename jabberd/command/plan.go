@@ -150,6 +150,7 @@ func (p *program) plan(ctx context.Context, f *config.File) (server.Plan, error)
 	plan := server.Plan{
 		Programs: programs, Sections: f.Sections, Data: data, Socket: f.Engine.Socket,
 		Processes: map[string]server.Process{}, Fallback: console(os.Stderr, f.Engine.LogLevel),
+		Settings: func(made tree.Made) []module.Setting { return f.Settings(results(f, made, nil)) },
 	}
 	for _, x := range f.Processes {
 		s := server.Process{OrphanGrace: x.OrphanGrace.Std()}

@@ -22,7 +22,8 @@ import (
 type decoding struct {
 	ctx     *hcl.EvalContext
 	diags   hcl.Diagnostics
-	unknown bool // a value is not known, for a reason that was reported elsewhere
+	unknown bool        // a value is not known, for a reason that was reported elsewhere
+	secrets []hcl.Range // where secrets are written out
 }
 
 func (d *decoding) complain(at hcl.Range, summary, detail string, args ...any) {
@@ -44,7 +45,15 @@ func (d *decoding) known(of string, body *hclsyntax.Body, args []module.Arg) *hc
 	out := *body
 	out.Attributes, out.Blocks = hclsyntax.Attributes{}, nil
 	for name, attr := range body.Attributes {
-		switch a := findArg(args, name); {
+		a := findArg(args, name)
+		meant := a
+		if a == nil {
+			meant = findArg(args, nearest(name, argNames(args)))
+		}
+		if meant != nil && meant.Secret {
+			d.secrets = append(d.secrets, literals(attr.Expr)...)
+		}
+		switch {
 		case a == nil:
 			d.complain(attr.NameRange, "Unknown argument", "%s has no argument %q.%s", of, name, suggest(name, argNames(args)))
 		case isBlock(a):

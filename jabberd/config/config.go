@@ -45,6 +45,7 @@ type File struct {
 	blocks   []placed             // top-level blocks in the order of the configuration
 	declared map[string]hcl.Range // plugins and processes by "plugin NAME"
 	traces   []trace              // of Sections
+	secrets  []hcl.Range          // where secrets are written out
 	index    map[string]int       // of Sections by id
 	parsed   bool                 // there was no error of syntax
 	failed   bool                 // an error was found

@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -230,45 +229,6 @@ Error: Wrong value
 `
 	if err != nil || out.String() != want {
 		t.Errorf("%v, got\n%s", err, out.String())
-	}
-}
-
-func TestMasked(t *testing.T) {
-	f := load(t, `
-plugin "p" {
-  path = "p"
-  env  = { TOKEN = "hunter2" }
-}
-process "q" { env = { KEY = "hunter2" } }
-service "s" {
-  host "s" {}
-  accept {
-    listen  = "a:1"
-    secret  = "hunter2"
-    process = "q"
-  }
-}
-session "c2s" {
-  load "c2s" {
-    tls {
-      cert = "c.pem"
-      key  = "hunter2"
-    }
-  }
-}
-xdb "x" {
-  host "*" {}
-  cache {
-    redis { url = "redis://:hunter2@localhost" }
-  }
-}
-`)
-	masked, err := json.Marshal(f.Masked())
-	if err != nil || bytes.Contains(masked, []byte("hunter2")) || bytes.Count(masked, []byte(`"***"`)) != 5 || !bytes.Contains(masked, []byte("c.pem")) {
-		t.Errorf("%v %s", err, masked)
-	}
-	if plain, _ := json.Marshal(f); bytes.Count(plain, []byte("hunter2")) != 5 {
-		t.Errorf("the file itself was masked: %s", plain)
 	}
 }
 

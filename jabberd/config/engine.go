@@ -117,6 +117,7 @@ func (f *File) decodeCore() hcl.Diagnostics {
 			d.topLevel(p.block)
 		}
 		diags = append(diags, d.diags...)
+		f.secrets = append(f.secrets, d.secrets...)
 	}
 	return diags
 }

@@ -60,7 +60,11 @@ func FuzzConfig(f *testing.F) {
 			if err := c.PrintTree(io.Discard, made, true); err != nil {
 				t.Fatal(err)
 			}
-			c.Masked()
+			for _, s := range c.Settings(made) {
+				if _, diags := hclsyntax.ParseConfig([]byte(s.HCL), "", hcl.InitialPos); diags.HasErrors() {
+					t.Errorf("%v in %s", diags, s.HCL)
+				}
+			}
 		}
 		fuzzFormat(t, text)
 	})

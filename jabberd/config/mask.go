@@ -2,41 +2,16 @@ package config
 
 import (
 	"encoding/json"
-	"maps"
 	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/jabberii/server/jabberd/module"
 )
 
+// mask stands for a secret wherever the configuration is shown.
 const mask = "***"
-
-// Masked returns the configuration with every secret as "***", to be shown to
-// people. It has no places to look up.
-func (f *File) Masked() *File {
-	out := &File{Path: f.Path, Engine: f.Engine, Plugins: slices.Clone(f.Plugins), Processes: slices.Clone(f.Processes)}
-	for i := range out.Plugins {
-		out.Plugins[i].Env = maskMap(out.Plugins[i].Env)
-	}
-	for i := range out.Processes {
-		out.Processes[i].Env = maskMap(out.Processes[i].Env)
-	}
-	for i, s := range f.Sections {
-		s.Chain = slices.Clone(s.Chain)
-		for n := range s.Chain {
-			s.Chain[n].Args = maskArgs(f.traces[i].links[n].uses.Args, s.Chain[n].Args)
-		}
-		out.Sections = append(out.Sections, s)
-	}
-	return out
-}
-
-func maskMap(m map[string]string) map[string]string {
-	m = maps.Clone(m)
-	for k := range m {
-		m[k] = mask
-	}
-	return m
-}
 
 // maskArgs masks the secrets in a JSON object of arguments.
 func maskArgs(args []module.Arg, raw json.RawMessage) json.RawMessage {
@@ -86,4 +61,57 @@ func maskValue(v any) any {
 		return v
 	}
 	return mask
+}
+
+// literals returns the ranges of what is written out in an expression, but for
+// the names of environment variables and files.
+func literals(e hclsyntax.Expression) (list []hcl.Range) {
+	switch e := e.(type) {
+	case *hclsyntax.ScopeTraversalExpr:
+		return nil
+	case *hclsyntax.FunctionCallExpr:
+		args := e.Args
+		if (e.Name == "env" || e.Name == "file") && len(args) > 0 {
+			args = args[1:]
+		}
+		return eachLiteral(args)
+	case *hclsyntax.TemplateExpr:
+		return eachLiteral(e.Parts)
+	case *hclsyntax.TemplateWrapExpr:
+		return literals(e.Wrapped)
+	case *hclsyntax.ParenthesesExpr:
+		return literals(e.Expression)
+	case *hclsyntax.TupleConsExpr:
+		return eachLiteral(e.Exprs)
+	case *hclsyntax.ObjectConsExpr:
+		for _, item := range e.Items {
+			list = append(list, literals(item.ValueExpr)...)
+		}
+		return list
+	}
+	return []hcl.Range{e.Range()}
+}
+
+func eachLiteral(all []hclsyntax.Expression) (list []hcl.Range) {
+	for _, e := range all {
+		list = append(list, literals(e)...)
+	}
+	return list
+}
+
+// shown returns the text of a file with asterisks for the secrets that are
+// written in it.
+func (f *File) shown(s *source) []byte {
+	text := slices.Clone(s.text)
+	for _, r := range f.secrets {
+		if r.Filename != s.name || r.End.Byte > len(text) {
+			continue
+		}
+		for i := r.Start.Byte; i < r.End.Byte; i++ {
+			if c := text[i]; c != '\n' && c != '\r' {
+				text[i] = '*'
+			}
+		}
+	}
+	return text
 }

@@ -38,7 +38,8 @@ func bit(b bool) int {
 }
 
 // Print writes complaints, sorted by place, each with the line that it is
-// about and a mark under what is meant, and ends with how many there are.
+// about, without secrets, and a mark under what is meant, and ends with how
+// many there are.
 func (f *File) Print(w io.Writer, diags hcl.Diagnostics, color bool) error {
 	f.Sort(diags)
 	ink := inks{}
@@ -100,7 +101,7 @@ func (f *File) printPlace(out *strings.Builder, r *hcl.Range, ink inks, tint str
 			}
 		}
 	}
-	before, marked, after := lineAround(s.text, r)
+	before, marked, after := lineAround(f.shown(s), r)
 	number := fmt.Sprintf("%4d", r.Start.Line)
 	pad := strings.Repeat(" ", len(number))
 	fmt.Fprintf(out, "\n%s | %s\n", number, plain(before+marked+after))

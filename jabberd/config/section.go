@@ -89,6 +89,7 @@ func (b *binding) section(p placed, kinds []packet.Kind) hcl.Diagnostics {
 		b.file.Sections = append(b.file.Sections, s)
 		b.file.traces = append(b.file.traces, t)
 	}
+	b.file.secrets = append(b.file.secrets, d.secrets...)
 	return d.diags
 }
 

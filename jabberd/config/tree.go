@@ -118,7 +118,7 @@ func (p *treePrinter) section(i int) {
 			continue // it is the host above
 		}
 		line := link.Module
-		if label := p.label(t, link); label != "" {
+		if label := labelOf(t, link); label != "" {
 			line += fmt.Sprintf(" %q", label)
 		}
 		p.add(3, link.Place, "%s%s", line, linkNotes(link))
@@ -128,8 +128,8 @@ func (p *treePrinter) section(i int) {
 	}
 }
 
-// label returns a link's label as it is written in the file.
-func (p *treePrinter) label(t linkTrace, link module.Link) string {
+// labelOf returns a link's label as it is written in the file.
+func labelOf(t linkTrace, link module.Link) string {
 	if len(t.block.Labels) > 0 {
 		return t.block.Labels[0]
 	}
@@ -155,35 +155,16 @@ func linkNotes(l module.Link) (notes string) {
 // arguments writes the arguments that are given, in the order in which the
 // module has them.
 func (p *treePrinter) arguments(depth int, args []module.Arg, raw json.RawMessage) {
-	var object map[string]json.RawMessage
-	if json.Unmarshal(raw, &object) != nil {
-		return
-	}
-	for _, a := range args {
-		v, given := object[a.Name]
-		if !given {
-			continue
+	eachGiven(args, raw, func(a *module.Arg, v json.RawMessage) {
+		p.add(depth, "", "%s = %s", a.Name, v)
+	}, func(a *module.Arg, label string, inner json.RawMessage) {
+		if a.Label != "" {
+			p.add(depth, "", "%s %q", a.Name, label)
+		} else {
+			p.add(depth, "", "%s", a.Name)
 		}
-		var list []json.RawMessage
-		switch a.Type {
-		case module.TypeBlock:
-			list = []json.RawMessage{v}
-		case module.TypeBlocks:
-			_ = json.Unmarshal(v, &list) // it was made a list when it was decoded
-		default:
-			p.add(depth, "", "%s = %s", a.Name, v)
-		}
-		for _, inner := range list {
-			var named struct{ Label string }
-			_ = json.Unmarshal(inner, &named)
-			if a.Label != "" {
-				p.add(depth, "", "%s %q", a.Name, named.Label)
-			} else {
-				p.add(depth, "", "%s", a.Name)
-			}
-			p.arguments(depth+1, a.Args, inner)
-		}
-	}
+		p.arguments(depth+1, a.Args, inner)
+	})
 }
 
 // aligned returns the lines with their places in a column.

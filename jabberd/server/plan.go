@@ -25,6 +25,10 @@ type Plan struct {
 	Socket    string             // for commands; "" is jabberd.sock in Data
 	Patience  time.Duration      // a process that gives no sign of life for it is ended and started again; 0 is 30 s
 
+	// Settings says what can be read of the plan through xdb, secrets masked, once
+	// it is known what was made. Nil says nothing.
+	Settings func(tree.Made) []module.Setting
+
 	// Fallback takes log entries that no section claims; see tree.Config.
 	Fallback func(entry *packet.Packet)
 }

@@ -23,8 +23,11 @@ import (
 	"time"
 
 	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/tree"
 	"github.com/jabberii/server/jabberd/wire"
+	"github.com/jabberii/server/plugins/sdk/setting"
+	"github.com/jabberii/server/plugins/sdk/xdb"
 )
 
 // startLimit is how long all of a start may take, beyond which something
@@ -43,6 +46,7 @@ type Server struct {
 	made      tree.Made
 	started   time.Time
 	commands  *commands
+	settings  setting.Table // that it answers questions to packet.ServerHost out of
 
 	id       uint64
 	up       context.Context // of restarts; ends when stopping begins
@@ -113,6 +117,7 @@ func newServer(plan Plan, idle bool) (*Server, []*place, error) {
 	s.up, s.halt = context.WithCancel(s.life)
 	s.engine = tree.New(tree.Config{
 		Core: true, ID: s.id, Modules: plan.Programs.linked, Data: data, Fallback: plan.Fallback, Idle: idle,
+		Own: func(env module.Env) packet.Handler { return xdb.Serve(env, &s.settings, "the server itself") },
 	})
 	s.log = s.engine.Logger("jabberd")
 	return s, places, nil
@@ -146,6 +151,11 @@ func (s *Server) start(ctx context.Context, places []*place) error {
 	}
 	if err := s.engine.Arrange(s.made); err != nil {
 		return err
+	}
+	if s.plan.Settings != nil {
+		if err := s.settings.Set(s.plan.Settings(s.made), s.started); err != nil {
+			return err
+		}
 	}
 	if err := s.all(func(p *process) error { return p.connect(ctx, s.made) }); err != nil {
 		return err

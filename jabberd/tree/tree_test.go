@@ -23,7 +23,8 @@ type rig struct {
 	core     *tree.Engine
 	plugins  map[string]*tree.Engine
 	plan     []module.Section
-	envs     sync.Map // name to module.Env
+	own      func(module.Env) packet.Handler // of the core; nil is none
+	envs     sync.Map                        // name to module.Env
 	fallback chan packet.Packet
 	ids      uint64
 	coreID   uint64
@@ -96,12 +97,16 @@ func (r *rig) modules() []module.Module {
 
 func (r *rig) engine(process string, core bool) *tree.Engine {
 	r.ids++
-	return tree.New(tree.Config{Process: process, ID: r.ids, Core: core, Modules: r.modules(), Fallback: func(p *packet.Packet) {
+	c := tree.Config{Process: process, ID: r.ids, Core: core, Modules: r.modules(), Fallback: func(p *packet.Packet) {
 		select {
 		case r.fallback <- *p:
 		default:
 		}
-	}})
+	}}
+	if core {
+		c.Own = r.own
+	}
+	return tree.New(c)
 }
 
 // start makes and connects everything.

@@ -68,6 +68,12 @@
 // the n-th change its key and revision; nothing is checked; an item that is
 // newer stays.
 //
+// # The running configuration
+//
+// For the host packet.ServerHost no store is asked but the server: its owner of
+// that name has the running configuration in the namespace "config", read
+// only. See package setting.
+//
 // # Limits
 //
 // An owner has at most 3071 bytes, a namespace 1023, a key 3071, a value 1 MiB.
