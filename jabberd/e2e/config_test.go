@@ -13,6 +13,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/jabberd/server"
 	"github.com/jabberii/server/plugins/sdk/setting"
 	"github.com/jabberii/server/plugins/sdk/xdb"
 )
@@ -165,6 +166,10 @@ func TestNoCommandTellsSecrets(t *testing.T) {
 		}
 		if out := r.must("config", "irc"); !strings.Contains(out, `secret = "***"`) || !strings.Contains(out, `listen = ["127.0.0.1:`+vars["port"]) {
 			t.Errorf("config irc:\n%s", out)
+		}
+		keys := r.offline("__complete", "config", "section/mail", "--socket", filepath.Join(r.data, server.SocketName), "")
+		if !strings.Contains(keys, "section/irc\t") || strings.Contains(keys, "section/mail") {
+			t.Errorf("completed with %q", keys)
 		}
 		if out, err := r.jabberd("config", "nothing"); err == nil {
 			t.Errorf("of nothing:\n%s", out)
