@@ -190,10 +190,12 @@ func (l log) say(level slog.Level, format string, values []any) {
 	}
 }
 
+// Debugf drops what is said of each write.
+func (l log) Debugf(string, ...any) {}
+
 func (l log) Errorf(format string, values ...any)   { l.say(slog.LevelError, format, values) }
 func (l log) Warningf(format string, values ...any) { l.say(slog.LevelWarn, format, values) }
 func (l log) Infof(format string, values ...any)    { l.say(slog.LevelDebug, format, values) }
-func (l log) Debugf(format string, values ...any)   { l.say(slog.LevelDebug-4, format, values) }
 
 // fits reports whether a transaction has room for so many entries and bytes
 // more, with a reserve for what the database itself adds to each.
