@@ -2,8 +2,11 @@ package badger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	badgerdb "github.com/dgraph-io/badger/v4"
 
@@ -199,32 +202,65 @@ func (s *Store) Namespaces(_ context.Context, owner string) (names []string, err
 	return names, err
 }
 
-// Owners implements xdb.Backend.
+// Owners implements xdb.Backend. Keys have owners without their domain. In their
+// order those with a localpart are as they are with the domain, but a domain
+// itself and its resources are elsewhere; so these are looked for apart.
 func (s *Store) Owners(_ context.Context, domain, ns, after string, max int) (owners []string, err error) {
+	if domain == "" {
+		return nil, nil
+	}
 	err = s.read(func(txn *badgerdb.Txn) error {
-		prefix := domainPrefix(itemKey, domain)
-		cursor := txn.NewIterator(badgerdb.IteratorOptions{Prefix: prefix})
-		defer cursor.Close()
-		cursor.Rewind()
-		if after != "" {
-			cursor.Seek(append(ownerPrefix(itemKey, after), end...))
+		resource := ""
+		if strings.HasPrefix(after, domain+"/") {
+			resource = after[len(domain):]
 		}
-		for cursor.Valid() && len(owners) < max {
-			rest, _ := cut(cursor.Item().Key(), len(prefix))
-			owner := ownerOf(domain, rest)
-			if ns != "" {
-				space := spacePrefix(itemKey, owner, ns)
-				cursor.Seek(space)
-				if !cursor.ValidForPrefix(space) {
-					owner = ""
-				}
-			}
-			if owner != "" {
-				owners = append(owners, owner)
-			}
-			cursor.Seek(append(append(append([]byte{}, prefix...), rest...), "\x00"+end...))
-		}
+		account := after[:strings.IndexByte(after, '@')+1] // the page may begin among its resources
+		owners = append(
+			ownersOf(txn, domain, ns, after, cmp.Or(account, after), false, max),
+			ownersOf(txn, domain, ns, after, resource, true, max)...)
 		return nil
 	})
-	return owners, err
+	slices.Sort(owners)
+	return owners[:min(len(owners), max)], err
+}
+
+// ownersOf returns the first owners after one that have a localpart, or with own
+// those that have none, looking from the key of start on.
+func ownersOf(txn *badgerdb.Txn, domain, ns, after, start string, own bool, max int) (owners []string) {
+	prefix := domainPrefix(itemKey, domain)
+	cursor := txn.NewIterator(badgerdb.IteratorOptions{Prefix: prefix})
+	defer cursor.Close()
+	seek := func(rest string) { cursor.Seek(append(bytes.Clone(prefix), rest...)) }
+	for seek(start); cursor.Valid() && len(owners) < max; {
+		rest, _ := cut(cursor.Item().Key(), len(prefix))
+		isOwn := rest == "" || rest[0] == '/'
+		switch {
+		case isOwn == own:
+			owner := ownerOf(domain, rest)
+			if owner > after && hasSpace(cursor, owner, ns) {
+				owners = append(owners, owner)
+			}
+			seek(rest + "\x00" + end)
+		case own && rest < "/":
+			seek("/")
+		case own:
+			return owners
+		case rest == "":
+			seek("\x00" + end)
+		default:
+			seek("/" + end)
+		}
+	}
+	return owners
+}
+
+// hasSpace reports whether an owner, at whose first key the cursor is, has items
+// in a namespace, or with "" any.
+func hasSpace(cursor *badgerdb.Iterator, owner, ns string) bool {
+	if ns == "" {
+		return true
+	}
+	space := spacePrefix(itemKey, owner, ns)
+	cursor.Seek(space)
+	return cursor.ValidForPrefix(space)
 }

@@ -3,6 +3,7 @@ package conformance
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -238,7 +239,12 @@ func lists(t *testing.T, s *store) {
 			s.put(t, owner, "urn:x", "bob", "x")
 		}
 	}
-	s.put(t, "example.org", "settings", "k", "x")
+	for _, owner := range []string{
+		"example.org", "example.org/a", "example.org/@x", "example.org@example.org", "example.org!@example.org",
+		"!@example.org", "u05!@example.org", "u05@example.org/home", "ü@example.org", "zz@example.org", strings.Repeat("e", 300) + "@example.org",
+	} {
+		s.put(t, owner, "settings", "k", "x")
+	}
 	s.put(t, "ann@example.org.uk", "auth", "k", "x")
 	s.put(t, "", "auth", "k", "x")
 	if got := strings.Join(must(s.Namespaces(ctx, "u05@example.org"))(t), " "); got != "auth roster urn:x" {
@@ -250,7 +256,7 @@ func lists(t *testing.T, s *store) {
 		want       int
 	}{
 		{"example.org", "auth", 7, 25}, {"example.org", "auth", 25, 25}, {"example.org", "roster", 2, 5},
-		{"example.org", "", 4, 26}, {"example.org.uk", "", 9, 1}, {"", "", 9, 0}, {"org", "", 9, 0}, {"example.org", "none", 9, 0},
+		{"example.org", "", 4, 36}, {"example.org", "", 1, 36}, {"example.org", "settings", 3, 11}, {"example.org.uk", "", 9, 1}, {"", "", 9, 0}, {"org", "", 9, 0}, {"example.org", "none", 9, 0},
 	} {
 		seen, after := map[string]bool{}, ""
 		for more := true; more; {
@@ -260,14 +266,20 @@ func lists(t *testing.T, s *store) {
 			}
 			more = m
 			for _, owner := range owners {
-				if seen[owner] || packet.Domain(owner) != c.domain {
-					t.Errorf("%q in %q: %s is wrong or comes twice", c.ns, c.domain, owner)
+				if owner <= after || packet.Domain(owner) != c.domain {
+					t.Errorf("%q in %q: %s is wrong, or comes after %s", c.ns, c.domain, owner, after)
 				}
 				seen[owner], after = true, owner
 			}
 		}
 		if len(seen) != c.want {
-			t.Errorf("%q in %q: %d owners, want %d", c.ns, c.domain, len(seen), c.want)
+			t.Errorf("%q in %q: %d owners, want %d: %q", c.ns, c.domain, len(seen), c.want, slices.Sorted(maps.Keys(seen)))
+		}
+	}
+	// The one to come after need not be there.
+	for after, want := range map[string]string{"": "!@example.org", "example.org": "example.org!@example.org", "example.org/b": "example.org@example.org", "u": "u00@example.org", "u05@example.org/a": "u05@example.org/home", "zzz": "ü@example.org"} {
+		if owners, _, err := s.Owners(ctx, "example.org", "", after, 1); err != nil || len(owners) != 1 || owners[0] != want {
+			t.Errorf("after %q comes %q, %v, want %s", after, owners, err, want)
 		}
 	}
 }

@@ -74,65 +74,88 @@ func (s *Store) Owners(_ context.Context, domain, ns, after string, max int) (ow
 	if !s.opened.Load() {
 		return nil, errClosed
 	}
-	shards, err := entriesOf(s.domainDir(domain))
-	if err != nil || domain == "" {
+	folders, err := s.foldersOf(domain)
+	if err != nil {
 		return nil, err
 	}
-	afterShard, afterName := "", ""
-	if after != "" {
-		afterShard, afterName = shardOf(rest(after)), escaped(rest(after))
-	}
-	for _, shard := range shards {
-		if shard.Name() < afterShard {
+	for _, f := range folders {
+		if len(owners) == max {
+			break
+		}
+		if f.owner <= after {
 			continue
 		}
+		some, err := spaceIn(f.path, ns)
+		if err != nil {
+			return nil, err
+		}
+		if some != "" {
+			owners = append(owners, f.owner)
+		}
+	}
+	return owners, nil
+}
+
+// A folder is that of an owner.
+type folder struct{ owner, path string }
+
+// foldersOf lists the folders of a domain in the order of owners. The shards
+// have them in another.
+func (s *Store) foldersOf(domain string) (all []folder, err error) {
+	if domain == "" {
+		return nil, nil
+	}
+	shards, err := entriesOf(s.domainDir(domain))
+	if err != nil {
+		return nil, err
+	}
+	for _, shard := range shards {
 		dir := filepath.Join(s.domainDir(domain), shard.Name())
 		folders, err := entriesOf(dir)
 		if err != nil {
 			return nil, err
 		}
 		for _, f := range folders {
-			if shard.Name() == afterShard && f.Name() <= afterName {
-				continue
-			}
-			if len(owners) == max {
-				return owners, nil
-			}
-			owner, has, err := s.ownerIn(filepath.Join(dir, f.Name()), domain, ns)
+			path := filepath.Join(dir, f.Name())
+			owner, err := ownerIn(path, domain)
 			if err != nil {
 				return nil, err
 			}
-			if has {
-				owners = append(owners, owner)
+			if owner != "" {
+				all = append(all, folder{owner, path})
 			}
 		}
 	}
-	return owners, nil
+	slices.SortFunc(all, func(a, b folder) int { return strings.Compare(a.owner, b.owner) })
+	return all, nil
 }
 
-// ownerIn returns whose a folder is, and whether it has items in a namespace,
-// or with ns "" any.
-func (s *Store) ownerIn(dir, domain, ns string) (owner string, has bool, err error) {
+// ownerIn returns whose a folder is, "" if that cannot be told since it is empty.
+func ownerIn(dir, domain string) (owner string, err error) {
+	if name, whole := unescaped(filepath.Base(dir)); whole {
+		return ownerOf(domain, name), nil
+	}
+	some, err := spaceIn(dir, "")
+	if err != nil || some == "" {
+		return "", err
+	}
+	owner, _, err = headerOf(some)
+	return owner, err
+}
+
+// spaceIn returns the file of a namespace in an owner's folder, with ns "" that
+// of any, or "" if there is none.
+func spaceIn(dir, ns string) (path string, err error) {
 	files, err := entriesOf(dir)
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
-	some := ""
 	for _, f := range files {
 		if strings.HasSuffix(f.Name(), suffix) && (ns == "" || f.Name() == escaped(ns)+suffix) {
-			some = f.Name()
-			break
+			return filepath.Join(dir, f.Name()), nil
 		}
 	}
-	if some == "" {
-		return "", false, nil
-	}
-	name, whole := unescaped(filepath.Base(dir))
-	if whole {
-		return ownerOf(domain, name), true, nil
-	}
-	owner, _, err = headerOf(filepath.Join(dir, some))
-	return owner, err == nil, err
+	return "", nil
 }
 
 // Drop implements xdb.Backend.

@@ -34,8 +34,9 @@ type Backend interface {
 	Namespaces(ctx context.Context, owner string) ([]string, error)
 
 	// Owners returns the owners in a domain that have items, with ns not ""
-	// those that have some in it: at most max of those that come after one of
-	// them, in an order of the backend's own. The server itself, "", is in none.
+	// those that have some in it: in the order of their bytes the first max of
+	// those that come after another, which need not be there. The server
+	// itself, "", is in none.
 	Owners(ctx context.Context, domain, ns, after string, max int) ([]string, error)
 }
 
