@@ -129,7 +129,7 @@ func (b *binding) unknown(name string, kinds []packet.Kind) string {
 		return fmt.Sprintf("A section does not stand in another. Is a closing brace missing before %s?", name)
 	case slices.Contains([]string{"engine", "include", "plugin", "process", "variable"}, name) && findArg(linkArgs(), name) == nil:
 		return fmt.Sprintf("%s stands at the top of the file, not in a section.", name)
-	case findArg(sectionArgs(), name) != nil:
+	case findArg(sectionArgs(kinds), name) != nil:
 		return fmt.Sprintf("%q is an argument: write %s = VALUE.", name, name)
 	}
 	names := append(b.modules.names(kinds), "uplink")

@@ -35,6 +35,7 @@ func (f *File) Check(made []Made) hcl.Diagnostics {
 	}
 	diags = append(diags, checkClaimers(branches)...)
 	diags = append(diags, checkTaps(branches)...)
+	diags = append(diags, f.checkFallbacks(branches)...)
 	return append(diags, f.checkProcesses()...)
 }
 
@@ -145,6 +146,33 @@ func sharedKind(a, b *module.Section) string {
 		}
 	}
 	return ""
+}
+
+// checkFallbacks warns of stores that have none to fall back to.
+func (f *File) checkFallbacks(branches []branch) (diags hcl.Diagnostics) {
+	for i := range f.Sections {
+		s := &f.Sections[i]
+		if !s.Fallback {
+			continue
+		}
+		at := f.traces[i].block.Body.Attributes["fallback"].NameRange
+		if s.Observe {
+			diags = append(diags, warning(at, "Useless fallback", "%s observes: it is not asked, and nobody in its stead.", title(s)))
+			continue
+		}
+		for _, b := range branches {
+			if b.section == s && !slices.ContainsFunc(branches, b.fallsTo) {
+				diags = append(diags, warning(at, "Useless fallback",
+					"No xdb section for %s stands behind %s, so there is none to ask where it has nothing. The order of the file counts.", hostName(b.host), title(s)))
+			}
+		}
+	}
+	return diags
+}
+
+// fallsTo reports whether another branch may answer where b has nothing.
+func (b branch) fallsTo(other branch) bool {
+	return other.host == b.host && other.index > b.index && sameKind(other.section, b.section) && other.claims()
 }
 
 // manyHosts is as many as a warning lists.

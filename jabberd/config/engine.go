@@ -80,7 +80,7 @@ func Blocks() []module.Module {
 		blockOf[Engine]("engine", "How the server itself runs."),
 		blockOf[Plugin]("plugin", "A third party's program, whose modules are block types like any other."),
 		blockOf[Process]("process", "Settings of a process. A block runs in it by process = \"NAME\"."),
-		{Name: "section", Doc: "What every section may have: session, normal, xdb, log and service.", Label: "id of the section", Args: sectionArgs()},
+		{Name: "section", Doc: "What every section may have: session, normal, xdb, log and service; fallback is for xdb only.", Label: "id of the section", Args: sectionArgs([]packet.Kind{packet.XDB})},
 		{Name: "block", Doc: "What every block in a section may have beside its own arguments.", Args: linkArgs()},
 	}
 }

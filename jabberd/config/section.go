@@ -22,6 +22,7 @@ import (
 // settings are the core's own arguments of a section or of a block in one.
 type settings struct {
 	Observe  bool
+	Fallback bool
 	Optional *bool // nil is left out
 	Timeout  time.Duration
 	Queue    int
@@ -29,11 +30,16 @@ type settings struct {
 	OnCrash  string
 }
 
-func sectionArgs() []module.Arg {
-	return append([]module.Arg{
+func sectionArgs(kinds []packet.Kind) []module.Arg {
+	args := []module.Arg{
 		{Name: "observe", Type: module.TypeBool, Default: "false", Doc: "The section gets copies, never counts and never holds anything up."},
 		{Name: "queue", Type: module.TypeInt, Default: "10000", Doc: "How many packets may wait for its processes."},
-	}, linkArgs()...)
+	}
+	if slices.Contains(kinds, packet.XDB) {
+		args = append(args, module.Arg{Name: "fallback", Type: module.TypeBool, Default: "false",
+			Doc: "Where it has nothing, the next section that takes the question is asked; after an error it is not."})
+	}
+	return append(args, linkArgs()...)
 }
 
 func linkArgs() []module.Arg {
@@ -70,7 +76,8 @@ func (b *binding) section(p placed, kinds []packet.Kind) hcl.Diagnostics {
 	d := &decoding{ctx: p.ctx}
 	id, named := b.id(d, p.block)
 	s := module.Section{ID: id, Kinds: kinds, Place: place(p.block.DefRange())}
-	set := b.settings(d, p.block)
+	set := b.settings(d, p.block, kinds)
+	s.Fallback = set.Fallback
 	s.Observe, s.Timeout, s.Queue = set.Observe, set.Timeout, set.Queue
 	t := trace{placed: p}
 	for _, inner := range p.block.Body.Blocks {
@@ -117,11 +124,11 @@ func (b *binding) id(d *decoding, s *block) (string, bool) {
 }
 
 // settings decodes the attributes of a section.
-func (b *binding) settings(d *decoding, s *block) (set settings) {
+func (b *binding) settings(d *decoding, s *block, kinds []packet.Kind) (set settings) {
 	own := &block{Type: s.Type, TypeRange: s.TypeRange, LabelRanges: s.LabelRanges, Body: &hclsyntax.Body{
 		SrcRange: s.Body.SrcRange, EndRange: s.Body.EndRange, Attributes: hclsyntax.Attributes{}}}
 	for name, attr := range s.Body.Attributes {
-		if all := named(b.modules.Modules, name); len(all) > 0 && findArg(sectionArgs(), name) == nil {
+		if all := named(b.modules.Modules, name); len(all) > 0 && findArg(sectionArgs(kinds), name) == nil {
 			if all[0].Label != "" || len(all[0].Services) > 0 {
 				name += ` "NAME"`
 			}
@@ -130,7 +137,7 @@ func (b *binding) settings(d *decoding, s *block) (set settings) {
 		}
 		own.Body.Attributes[name] = attr
 	}
-	values := d.arguments(s.Type, own, withoutDefaults(sectionArgs()))
+	values := d.arguments(s.Type, own, withoutDefaults(sectionArgs(kinds)))
 	d.limits(own.Body, values)
 	return settled(values)
 }
@@ -165,6 +172,7 @@ func timeout(s string) time.Duration {
 // settled returns the settings among values, which are of the right types.
 func settled(values map[string]any) (set settings) {
 	set.Observe, _ = values["observe"].(bool)
+	set.Fallback, _ = values["fallback"].(bool)
 	set.Process, _ = values["process"].(string)
 	set.OnCrash, _ = values["on_crash"].(string)
 	queue, _ := values["queue"].(int64)

@@ -105,6 +105,9 @@ func (p *treePrinter) section(i int) {
 	if s.Observe {
 		notes += " observe"
 	}
+	if s.Fallback {
+		notes += " fallback"
+	}
 	if s.Timeout != 0 {
 		notes += " timeout=" + module.Duration(s.Timeout).String()
 	}

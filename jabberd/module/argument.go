@@ -39,7 +39,7 @@ type Arg struct {
 
 // reserved are the names that every block of a chain and section has for
 // the server's own settings. A module whose arguments use one is refused.
-var reserved = []string{"process", "timeout", "queue", "optional", "observe", "on_crash", "uplink", "label"}
+var reserved = []string{"process", "timeout", "queue", "optional", "observe", "on_crash", "uplink", "fallback", "label"}
 
 // An ArgError says what is wrong with an argument. The configuration shows it
 // at the argument's place in the file.

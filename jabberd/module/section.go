@@ -18,6 +18,10 @@ type Section struct {
 	Uplink  bool          `json:"uplink,omitempty"`  // takes what no host of its kind takes
 	Timeout time.Duration `json:"timeout,omitempty"` // for the handling of one packet, in ns; 0 is 30 s
 	Queue   int           `json:"queue,omitempty"`   // packets that may wait for its processes; 0 is 10000
+
+	// Fallback says of a store, a section of kind XDB, that the next one is
+	// asked for what it has nothing of.
+	Fallback bool `json:"fallback,omitempty"`
 }
 
 // A Link is one block, one link of a section's chain.

@@ -22,6 +22,7 @@ type section struct {
 	place   string
 	observe bool
 	uplink  bool
+	falls   bool    // where it has nothing, the next store is asked
 	local   bool    // no step is a hop
 	pipe    *Remote // the one process that does it all: its packets need not wait for one another's verdict
 	timeout time.Duration
@@ -55,7 +56,7 @@ type step struct {
 func newSection(index int, m *module.Section) *section {
 	s := &section{
 		index: uint32(index), id: m.ID, kinds: m.Kinds, place: m.Place,
-		observe: m.Observe, uplink: m.Uplink, timeout: m.Timeout, queue: m.Queue,
+		observe: m.Observe, uplink: m.Uplink, falls: m.Fallback, timeout: m.Timeout, queue: m.Queue,
 	}
 	if s.timeout == 0 {
 		s.timeout = defaultTimeout

@@ -64,14 +64,14 @@ func takeArg(a *plugin.Arg) module.Arg {
 func sendSection(s module.Section) *plugin.Section {
 	return &plugin.Section{
 		Id: s.ID, Kinds: each(s.Kinds, sendKind), Place: s.Place, Chain: each(s.Chain, sendLink),
-		Observe: s.Observe, Uplink: s.Uplink, Timeout: int64(s.Timeout), Queue: int64(s.Queue),
+		Observe: s.Observe, Uplink: s.Uplink, Timeout: int64(s.Timeout), Queue: int64(s.Queue), Fallback: s.Fallback,
 	}
 }
 
 func takeSection(s *plugin.Section) module.Section {
 	return module.Section{
 		ID: s.Id, Kinds: each(s.Kinds, takeKind), Place: s.Place, Chain: each(s.Chain, takeLink),
-		Observe: s.Observe, Uplink: s.Uplink, Timeout: time.Duration(s.Timeout), Queue: int(s.Queue),
+		Observe: s.Observe, Uplink: s.Uplink, Timeout: time.Duration(s.Timeout), Queue: int(s.Queue), Fallback: s.Fallback,
 	}
 }
 

@@ -707,10 +707,11 @@ type Section struct {
 	Kinds         []Kind                 `protobuf:"varint,2,rep,packed,name=kinds,proto3,enum=jabberd.plugin.v1.Kind" json:"kinds,omitempty"`
 	Place         string                 `protobuf:"bytes,3,opt,name=place,proto3" json:"place,omitempty"` // file:line
 	Chain         []*Link                `protobuf:"bytes,4,rep,name=chain,proto3" json:"chain,omitempty"`
-	Observe       bool                   `protobuf:"varint,5,opt,name=observe,proto3" json:"observe,omitempty"` // gets copies, never counts
-	Uplink        bool                   `protobuf:"varint,6,opt,name=uplink,proto3" json:"uplink,omitempty"`   // takes what no host of its kind takes
-	Timeout       int64                  `protobuf:"varint,7,opt,name=timeout,proto3" json:"timeout,omitempty"` // ns for the handling of one packet; 0 is 30 s
-	Queue         int64                  `protobuf:"varint,8,opt,name=queue,proto3" json:"queue,omitempty"`     // packets that may wait for its processes; 0 is 10000
+	Observe       bool                   `protobuf:"varint,5,opt,name=observe,proto3" json:"observe,omitempty"`   // gets copies, never counts
+	Uplink        bool                   `protobuf:"varint,6,opt,name=uplink,proto3" json:"uplink,omitempty"`     // takes what no host of its kind takes
+	Timeout       int64                  `protobuf:"varint,7,opt,name=timeout,proto3" json:"timeout,omitempty"`   // ns for the handling of one packet; 0 is 30 s
+	Queue         int64                  `protobuf:"varint,8,opt,name=queue,proto3" json:"queue,omitempty"`       // packets that may wait for its processes; 0 is 10000
+	Fallback      bool                   `protobuf:"varint,9,opt,name=fallback,proto3" json:"fallback,omitempty"` // where it has nothing, the next store is asked
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -799,6 +800,13 @@ func (x *Section) GetQueue() int64 {
 		return x.Queue
 	}
 	return 0
+}
+
+func (x *Section) GetFallback() bool {
+	if x != nil {
+		return x.Fallback
+	}
+	return false
 }
 
 // A Link is one block, one link of a section's chain.
@@ -2659,7 +2667,7 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\x04plan\x18\x02 \x01(\tR\x04plan\x126\n" +
 	"\bsections\x18\x03 \x03(\v2\x1a.jabberd.plugin.v1.SectionR\bsections\x12\x12\n" +
 	"\x04data\x18\x04 \x01(\tR\x04data\x12!\n" +
-	"\forphan_grace\x18\x05 \x01(\x03R\vorphanGrace\"\xef\x01\n" +
+	"\forphan_grace\x18\x05 \x01(\x03R\vorphanGrace\"\x8b\x02\n" +
 	"\aSection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x05kinds\x18\x02 \x03(\x0e2\x17.jabberd.plugin.v1.KindR\x05kinds\x12\x14\n" +
@@ -2668,7 +2676,8 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\aobserve\x18\x05 \x01(\bR\aobserve\x12\x16\n" +
 	"\x06uplink\x18\x06 \x01(\bR\x06uplink\x12\x18\n" +
 	"\atimeout\x18\a \x01(\x03R\atimeout\x12\x14\n" +
-	"\x05queue\x18\b \x01(\x03R\x05queue\"\xc9\x01\n" +
+	"\x05queue\x18\b \x01(\x03R\x05queue\x12\x1a\n" +
+	"\bfallback\x18\t \x01(\bR\bfallback\"\xc9\x01\n" +
 	"\x04Link\x12\x16\n" +
 	"\x06module\x18\x01 \x01(\tR\x06module\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
