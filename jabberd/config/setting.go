@@ -77,10 +77,10 @@ func (f *File) sectionSetting(i int, hosts []string) module.Setting {
 	s, t := &f.Sections[i], &f.traces[i]
 	set := module.Setting{
 		Key: "section/" + s.ID, Type: typeOf(s.Kinds), Label: s.ID, Place: s.Place, Kinds: s.Kinds, Hosts: hosts,
-		Args: object(map[string]any{"observe": s.Observe, "timeout": module.Duration(s.Timeout).String(), "queue": s.Queue}),
+		Args: object(map[string]any{"observe": s.Observe, "fallback": s.Fallback, "timeout": module.Duration(s.Timeout).String(), "queue": s.Queue}),
 	}
 	out := hclwrite.NewEmptyFile()
-	body := writeSetting(out.Body(), set, sectionArgs())
+	body := writeSetting(out.Body(), set, sectionArgs(s.Kinds))
 	for n, link := range s.Chain {
 		uses := t.links[n].uses
 		inner := module.Setting{Type: link.Module, Label: labelOf(t.links[n], link), Place: link.Place}

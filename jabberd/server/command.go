@@ -26,6 +26,7 @@ type Status struct {
 	Processes []ProcessStatus `json:"processes"`
 	Counts    []tree.Count    `json:"counts"` // of the core, by kind
 	Dead      int             `json:"dead"`   // packets that processes died with
+	Stale     []tree.Stale    `json:"stale"`  // what stores lack of what others have
 }
 
 // A ProcessStatus is what is known of one process.
@@ -41,7 +42,7 @@ type ProcessStatus struct {
 // Status returns how the server is.
 func (s *Server) Status() Status {
 	counts := s.engine.Counts()
-	st := Status{PID: os.Getpid(), Started: s.started, Data: s.plan.Data, Counts: counts[:], Dead: len(s.engine.DeadPackets())}
+	st := Status{PID: os.Getpid(), Started: s.started, Data: s.plan.Data, Counts: counts[:], Dead: len(s.engine.DeadPackets()), Stale: s.engine.Stale()}
 	for _, p := range s.processes {
 		st.Processes = append(st.Processes, p.status())
 	}
@@ -109,6 +110,9 @@ func (s *Server) listen() (*commands, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Status(), nil) })
 	mux.HandleFunc("GET /dead", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.DeadPackets(), nil) })
+	mux.HandleFunc("POST /copy", func(w http.ResponseWriter, r *http.Request) {
+		withPacket(w, r, func(_ context.Context, p *packet.Packet) (any, error) { return nil, s.CopyAnew(p.Section) })
+	})
 	mux.HandleFunc("POST /explain", func(w http.ResponseWriter, r *http.Request) {
 		withPacket(w, r, func(ctx context.Context, p *packet.Packet) (any, error) { return s.Explain(ctx, p) })
 	})
@@ -198,6 +202,13 @@ func (c *Client) Ask(ctx context.Context, question *packet.Packet) (*packet.Pack
 		return nil, err
 	}
 	return answer, nil
+}
+
+// CopyAnew has all that a store has copies of copied there anew; see Status for
+// what is left to do.
+func (c *Client) CopyAnew(ctx context.Context, section string) error {
+	var none any
+	return c.do(ctx, "POST", "copy", &packet.Packet{Kind: packet.XDB, Section: section}, &none)
 }
 
 func (c *Client) do(ctx context.Context, method, command string, in, out any) error {

@@ -47,6 +47,7 @@ type Server struct {
 	started   time.Time
 	commands  *commands
 	settings  setting.Table // that it answers questions to packet.ServerHost out of
+	healer    *healer
 
 	id       uint64
 	up       context.Context // of restarts; ends when stopping begins
@@ -166,6 +167,9 @@ func (s *Server) start(ctx context.Context, places []*place) error {
 	if err := s.openAll(ctx); err != nil {
 		return err
 	}
+	if s.healer, err = s.newHealer(); err != nil {
+		return err
+	}
 	s.engine.Run()
 	if err := s.all(func(p *process) error { return p.work(ctx) }); err != nil {
 		return err
@@ -173,6 +177,7 @@ func (s *Server) start(ctx context.Context, places []*place) error {
 	for _, p := range s.processes {
 		s.keeping.Go(p.keep)
 	}
+	s.keeping.Go(s.healer.run)
 	return nil
 }
 
@@ -290,6 +295,9 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	errs = append(errs, s.engine.Stop(ctx))
 	s.keeping.Wait()
+	if s.healer != nil {
+		s.healer.save() // what was not copied at the end
+	}
 	s.close()
 	return errors.Join(errs...)
 }

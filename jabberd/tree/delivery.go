@@ -36,6 +36,12 @@ type delivery struct {
 	observer bool  // a copy for a section that observes
 	fenced   bool  // plugin: its number, when it gets one, belongs to the fence
 
+	serial bool             // XDB: a change of what several stores have: others of its owner wait until it is settled
+	asker  uint64           // then, the order key of asker and owner; key is that of the owner's changes
+	fell   bool             // XDB: a store that was asked before had nothing
+	parts  []*packet.Packet // XDB: the answers of stores that had nothing, or of all that have a part
+	alone  chan struct{}    // closed when its turn has come; nothing else becomes of it
+
 	// Who is told of its end; at most one is set.
 	source *source
 	tag    uint64
@@ -103,9 +109,13 @@ func (e *Engine) settle(d *delivery) {
 	if !d.observer {
 		e.counts.outcome(d)
 	}
+	if d.serial {
+		e.workers.submit(e.keys.leave(d.key, e.pipeOf))
+		e.workers.submit(e.keys.leave(d.asker, e.pipeOf))
+	}
 	switch {
 	case d.replica && d.failed:
-		e.log.stale(d)
+		e.stale.failed(d)
 	case d.entry:
 		e.log.pending.Add(-1)
 	case d.source != nil:

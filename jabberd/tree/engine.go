@@ -63,6 +63,7 @@ type Engine struct {
 	exposed  exposed
 	counts   counts
 	log      logs
+	stale    stales
 	core     *core // plugin: the way to the core; nil in the core
 
 	mu       sync.Mutex
@@ -90,6 +91,7 @@ func New(c Config) *Engine {
 	}
 	e.workers = &workers{e: e, limit: max(2, runtime.GOMAXPROCS(0))}
 	e.log.e = e
+	e.stale.log, e.stale.changes = &e.log, make(chan struct{}, 1)
 	if !c.Core {
 		e.core = newCore(e)
 	}

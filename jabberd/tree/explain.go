@@ -54,17 +54,19 @@ func (e *Engine) Explain(ctx context.Context, p *packet.Packet) (Report, error) 
 	}
 	b := matching[0]
 	r.Matched, r.Why, r.Missed = b.host, b.why(p), missed(matching)
-	claimed, maybe := "", ""
+	claimed, maybe, falls := "", "", false // the store that claims falls back to the next
 	for _, s := range b.sections {
 		if p.Section != "" && p.Section != s.id {
 			continue
 		}
 		q := *p
-		if claimed != "" && p.Kind == packet.XDB && !s.observe {
-			if p.Type != "set" {
+		if claimed != "" && p.Kind == packet.XDB && !s.observe && !b.asksAll(p) {
+			switch {
+			case p.Type == "set":
+				q.Section, q.Attrs = s.id, q.Attrs+replicaMark
+			case !falls:
 				continue // the answer is there
 			}
-			q.Section, q.Attrs = s.id, q.Attrs+replicaMark
 		}
 		sr, err := e.explainSection(ctx, s, q)
 		if err != nil {
@@ -75,7 +77,7 @@ func (e *Engine) Explain(ctx context.Context, p *packet.Packet) (Report, error) 
 		switch {
 		case s.observe:
 		case sr.Verdict == packet.Claim.String():
-			claimed = s.id
+			claimed, falls = s.id, s.falls
 		case sr.Verdict == unknown && maybe == "":
 			maybe = s.id
 		}
@@ -124,6 +126,10 @@ func gets(b *branch, s *section, p *packet.Packet, claimed string) string {
 	switch {
 	case s.observe:
 		return "observes: a copy that never counts"
+	case b.asksAll(p):
+		return "the question: each store has its part"
+	case p.Kind == packet.XDB && claimed != "" && p.Type != "set":
+		return fmt.Sprintf("the question, if section %q has nothing", claimed)
 	case p.Kind == packet.XDB && claimed != "":
 		return fmt.Sprintf("a copy of what section %q has changed", claimed)
 	case p.Kind == packet.XDB && b.counted > 1 && p.Section == "":
@@ -142,6 +148,28 @@ func outcomeText(p *packet.Packet, claimed, maybe string) string {
 		return fmt.Sprintf("claimed if section %q claims it; else %s", maybe, unclaimedText(p))
 	}
 	return "nobody claims it: " + unclaimedText(p)
+}
+
+// Takers returns the stores that take a question, in the order of the file: the
+// first owns what is asked about, the others have copies. It has no effects.
+func (e *Engine) Takers(ctx context.Context, p *packet.Packet) (sections []string, err error) {
+	b := e.branchOf(p)
+	if b == nil {
+		return nil, nil
+	}
+	for _, s := range b.sections {
+		if s.observe {
+			continue
+		}
+		r, err := e.explainSection(ctx, s, *p)
+		if err != nil {
+			return nil, err
+		}
+		if r.Verdict == packet.Claim.String() {
+			sections = append(sections, s.id)
+		}
+	}
+	return sections, nil
 }
 
 func unclaimedText(p *packet.Packet) string {

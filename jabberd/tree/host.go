@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/jabberii/server/jabberd/packet"
 )
 
 // A branch is the sections that a host of one kind is attached to. It is never
@@ -16,7 +18,7 @@ type branch struct {
 	host     string
 	sections []*section // in the order of the file
 	counted  int        // how many of them are not observers
-	local    bool       // all links of all sections run in this process
+	local    bool       // what goes there can be handled in this process alone
 }
 
 func newBranch(host string, sections []*section) *branch {
@@ -26,6 +28,9 @@ func newBranch(host string, sections []*section) *branch {
 			b.counted++
 		}
 		b.local = b.local && s.local
+	}
+	if b.counted > 1 && sections[0].on(packet.XDB) {
+		b.local = false // of several stores the core knows which have what
 	}
 	return b
 }

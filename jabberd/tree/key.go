@@ -68,6 +68,14 @@ func (ks *keys) of(p *packet.Packet) uint64 {
 	return h ^ h>>29
 }
 
+// changes returns the order key of the changes of an owner, whoever asks for them.
+func (ks *keys) changes(owner string) uint64 { return maphash.String(ks.seed, owner) }
+
+// copies returns the order key of the copies of an owner's changes to a section.
+func (ks *keys) copies(s *section, owner string) uint64 {
+	return ks.changes(owner) ^ uint64(s.index+1)<<40
+}
+
 // enter queues d. It returns what the caller is to begin, nil if d has to wait
 // or another worker is at the key. pipeOf says next to which others a delivery
 // may be under way: the section to whose process it goes, or nil.

@@ -228,7 +228,11 @@ func (g *logs) buried(process string, k *walk) {
 	g.say(slog.LevelError, k.d.fromLog(), k.s, nil, "packet bounced: a process died with it three times; see jabberd dead", "process", process, "to", k.p.To, "from", k.p.From, "id", k.p.ID)
 }
 
-func (g *logs) stale(d *delivery) {
-	g.say(slog.LevelError, false, nil, nil, "a store could not copy what another has changed; it is stale: "+d.reason.Error(),
-		"section", d.p.Section, "owner", d.p.To, "namespace", d.p.NS)
+func (g *logs) stale(s *Stale) {
+	g.say(slog.LevelError, false, nil, nil, "a store could not copy what another has changed; "+s.what()+" is stale there until it is copied anew: "+s.Reason,
+		"section", s.Section, "owner", s.Owner, "namespace", s.NS)
+}
+
+func (g *logs) disagree(d *delivery, err error) {
+	g.say(slog.LevelError, false, nil, nil, "the answers of several stores cannot be made one: "+err.Error(), "operation", d.p.Name, "owner", d.p.To)
 }

@@ -1,7 +1,9 @@
 package tree
 
 import (
+	"bytes"
 	"context"
+	"encoding/xml"
 
 	"github.com/jabberii/server/jabberd/packet"
 )
@@ -30,73 +32,93 @@ func (q *question) end(d *delivery) {
 func (e *Engine) question(w *worker, d *delivery, from int) {
 	for i := from; i < len(d.branch.sections); i++ {
 		s := d.branch.sections[i]
-		if s.observe {
-			e.observe(d, s)
+		switch {
+		case s.observe, d.p.Section != "" && d.p.Section != s.id:
+			continue
+		case d.fell && e.stale.has(s.id, d.p.To, d.p.NS):
 			continue
 		}
-		if d.p.Section != "" && d.p.Section != s.id {
-			continue
-		}
+		d.left.Store(1)
 		d.walks = append(d.one[:0], &d.first)
 		d.first.begin(d, s, e)
 		e.walk(w, &d.first)
 		return
 	}
-	d.walks = nil
-	e.ended(w, d)
+	e.answerParts(d)
+	if d.answer == nil && d.reason == nil {
+		e.unclaimed(w, d, nil)
+	}
+	e.finish(w, d)
 }
 
 // answered is called when a section of an xdb branch has given its verdict.
 func (e *Engine) answered(w *worker, d *delivery) {
-	if len(d.walks) == 0 {
-		e.unclaimed(w, d, nil)
-		e.finish(w, d)
-		return
-	}
 	k := d.walks[0]
-	switch {
-	case k.reject != nil:
-		e.unclaimed(w, d, k.reject)
-	case !k.claimed:
-		at := 0
-		for i, s := range d.branch.sections {
-			if s == k.s {
-				at = i
-			}
-		}
-		d.left.Store(1)
-		e.question(w, d, at+1)
-		return
-	case d.answer != nil && e.show(w, k):
+	if k.claimed && d.answer != nil && e.show(w, k) {
 		return // goes on when another process has seen the answer
+	}
+	switch {
+	case k.reject != nil && !(d.p.Name == "drop" && d.branch.asksAll(&d.p)):
+		e.unclaimed(w, d, k.reject)
+	case d.branch.asksAll(&d.p):
+		if e.keepPart(w, d, k) {
+			e.question(w, d, d.branch.after(k.s))
+			return
+		}
+	case !k.claimed, k.s.falls && d.fallsBack():
+		e.question(w, d, d.branch.after(k.s))
+		return
 	default:
+		if d.fell && d.answer != nil {
+			a := *d.answer
+			a.Attrs += " fallback='true'"
+			d.answer = &a
+		}
 		e.copies(w, d, k.s)
 	}
 	e.finish(w, d)
 }
 
-// replicaMark marks a question that copies a change; see plugins/sdk/xdb.
-const replicaMark = " replica='true'"
-
-// copies has the stores behind the owner change what it has changed. Each gets
-// the question again with the owner's answer behind it, which has the keys and
-// revisions; see plugins/sdk/xdb. Nobody waits for them.
-func (e *Engine) copies(w *worker, d *delivery, owner *section) {
-	if d.p.Type != "set" || d.answer == nil || d.p.Section != "" || d.replica {
-		return
-	}
-	behind := false
-	for _, s := range d.branch.sections {
-		if behind && !s.observe {
-			c := e.pool.get(&d.p)
-			c.replica = true
-			c.p.Section = s.id
-			c.p.Attrs += replicaMark
-			c.p.Body = append(append([]byte(nil), d.p.Body...), d.answer.Body...)
-			e.deliver(w, c)
+// after returns the place in the branch behind a section.
+func (b *branch) after(s *section) int {
+	for i := range b.sections {
+		if b.sections[i] == s {
+			return i + 1
 		}
-		behind = behind || s == owner
 	}
+	return len(b.sections)
+}
+
+// fallsBack reports whether the next store is to be asked since the one that
+// answered has nothing, and forgets its answer only if another one comes.
+func (d *delivery) fallsBack() bool {
+	if d.p.Type != "get" || d.p.Section != "" || d.answer == nil || !none(d.answer.Body) {
+		return false
+	}
+	if len(d.parts) == 0 {
+		d.parts = append(d.parts, d.answer) // stays, if nobody has more to say
+	}
+	d.answer, d.fell = nil, true
+	return true
+}
+
+// none reports whether an answer says that there is nothing: it has no element,
+// or only that of a page, which does not count anything.
+func none(body []byte) bool {
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 {
+		return true
+	}
+	var page struct {
+		XMLName xml.Name `xml:"page"`
+		Count   int      `xml:"count,attr"`
+	}
+	from := bytes.NewReader(body)
+	dec := xml.NewDecoder(from)
+	if !bytes.HasPrefix(body, []byte("<page")) || dec.Decode(&page) != nil {
+		return false
+	}
+	return page.Count == 0 && dec.InputOffset() == int64(len(body))
 }
 
 // show shows the answer to those links before the one that claimed who want to

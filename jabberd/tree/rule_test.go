@@ -250,7 +250,7 @@ func TestLaterStoresCopyWhatTheOwnerChanged(t *testing.T) {
 		if p := receive(t, copied); string(p.Body) != "<put/><done/>" || !strings.Contains(p.Attrs, "replica='true'") {
 			t.Errorf("the copy is %s %s", p.Attrs, p.Body)
 		}
-		if e := receive(t, r.fallback); !strings.Contains(string(e.Body), "it is stale") || !strings.Contains(e.Attrs, "behind") {
+		if e := receive(t, r.fallback); !strings.Contains(string(e.Body), "is stale there until") || !strings.Contains(e.Attrs, "behind") {
 			t.Errorf("log has %s %s", e.Body, e.Attrs)
 		}
 		if len(copied) > 0 {

@@ -50,6 +50,10 @@ func (e *Engine) turn(w *worker, d *delivery) {
 }
 
 func (e *Engine) begin(w *worker, d *delivery) {
+	if d.alone != nil {
+		close(d.alone)
+		return
+	}
 	if d.deadline == 0 {
 		d.deadline = e.clock.after(defaultTimeout)
 	}
@@ -62,6 +66,11 @@ func (e *Engine) begin(w *worker, d *delivery) {
 		return
 	}
 	if !e.config.Core && e.away(w, d) {
+		return
+	}
+	if !d.serial && changesSeveral(d) {
+		d.serial, d.asker, d.key = true, d.key, e.keys.changes(d.p.To)
+		w.push(e.keys.enter(d, e.pipeOf))
 		return
 	}
 	e.start(w, d)
@@ -96,7 +105,11 @@ func (e *Engine) start(w *worker, d *delivery) {
 		e.finish(w, d)
 		return
 	case d.p.Kind == packet.XDB:
-		d.left.Store(1)
+		for _, s := range d.branch.sections {
+			if s.observe {
+				e.observe(d, s)
+			}
+		}
 		e.question(w, d, 0)
 		return
 	}
@@ -269,7 +282,9 @@ func (e *Engine) ended(w *worker, d *delivery) {
 
 // finish ends the handling of d: the next of its key may go.
 func (e *Engine) finish(w *worker, d *delivery) {
-	e.leave(w, d.key)
+	if !d.serial { // else when its copies have ended
+		e.leave(w, d.key)
+	}
 	d.group.handled(e, d)
 	e.done(d)
 }

@@ -108,20 +108,19 @@ func put(ctx context.Context, store *xdb.Store, jid, password string) error {
 	return store.Batch(ctx, jid, changes)
 }
 
-// Remove takes away an account and all that is stored for it. The keys go
-// first, so that nobody logs in meanwhile.
+// Remove takes away an account and all that any store has of it. The keys go
+// first, so that nobody logs in meanwhile. After an error some of it may be
+// left; repeated, it goes on.
 func Remove(ctx context.Context, store *xdb.Store, jid string) error {
-	if err := mustExist(ctx, store, jid); err != nil {
-		return err
+	left, err := store.Namespaces(ctx, jid)
+	if err == nil && len(left) == 0 {
+		err = fmt.Errorf("%s: %w", jid, ErrNone)
 	}
-	namespaces, err := store.Namespaces(ctx, jid)
 	if err != nil {
 		return err
 	}
-	for _, ns := range append([]string{NS}, namespaces...) {
-		if err := store.Drop(ctx, jid, ns, ""); err != nil {
-			return err
-		}
+	if err := store.Drop(ctx, jid, NS, ""); err != nil {
+		return err
 	}
-	return nil
+	return store.Drop(ctx, jid, "", "")
 }

@@ -297,6 +297,17 @@ func (h *Harness) Explain(p *packet.Packet) tree.Report {
 	return r
 }
 
+// Status is what the server says of itself.
+func (h *Harness) Status() server.Status { return h.server.Status() }
+
+// CopyAnew has a store copy what the stores before it have; see [Harness.Status].
+func (h *Harness) CopyAnew(section string) {
+	h.t.Helper()
+	if err := h.server.CopyAnew(section); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // Env is the environment of a section of the test's own, for what else a
 // module may do.
 func (h *Harness) Env() module.Env { return h.own }

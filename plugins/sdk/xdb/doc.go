@@ -30,7 +30,7 @@
 //	                               max='N' reverse='true' count='true' values='false'/>; all may be left out
 //	list       get   needed        as query; keys and revisions without values
 //	list       get   ""            empty: the namespaces of the owner
-//	owners     get   may be ""     <owners after='JID' max='N'/>: who has items; To is the domain
+//	owners     get   may be ""     <owners after='JID' max='N'/>: who has items, in the order of bytes; To is the domain
 //	put        set   needed        <put key='K' with='JID'>VALUE</put> ...
 //	delete     set   needed        <delete key='K'/> ...
 //	append     set   needed        <append key='K' with='JID'>VALUE</append> ...; without key the store gives it
@@ -60,13 +60,25 @@
 // further ones: namespace auth, in which credentials are kept as SCRAM keys,
 // never as passwords, leaves room for a store that knows none but can verify.
 //
-// # Copies
+// # Several stores
 //
-// Of several stores that take a namespace, the first in the file answers. What
-// changed is copied to the others: the question again, with replica='true' among
-// its Attrs, and its Body followed by that of the answer. The n-th <done> gives
-// the n-th change its key and revision; nothing is checked; an item that is
-// newer stays.
+// Of several stores that take a namespace, the first in the file is its owner,
+// and answers. Which namespaces an owner has, and which owners a domain, is
+// asked of all stores: the answer is that of one which had it all, in order. A
+// drop without a namespace is made by all of them, and refused if one refuses.
+//
+// What changed is copied to the stores behind the owner: the question again,
+// with replica='true' among its Attrs, and its Body followed by that of the
+// answer. The n-th <done> gives the n-th change its key and revision; nothing is
+// checked; an item that is newer stays. A store that did not make a copy is
+// stale there until the server has copied it anew.
+//
+// Where a store with fallback = true has nothing, the next one that is not stale
+// is asked. Nothing is an answer without an item, which counts none if it was to
+// count: to a get none of the keys, or an empty namespace; to a query an empty
+// page. Changes are made by the owner and copied, like all. An answer from
+// another store than the owner has fallback='true' among its Attrs; for the owner
+// its items are not there: a compare and set says that there must be none.
 //
 // # The running configuration
 //

@@ -18,6 +18,9 @@ const replica = " replica='true'"
 // IsCopy reports whether a question copies what was changed in another store.
 func IsCopy(p *packet.Packet) bool { return p.Attrs != "" && strings.Contains(p.Attrs, replica) }
 
+// borrowed is the mark of an answer that another store than the owner gave.
+const borrowed = " fallback='true'"
+
 // readKeys appends to keys those of a get.
 func readKeys(body []byte, keys []string) ([]string, error) {
 	for el := range xml.Elements(body, "") {
@@ -105,9 +108,11 @@ func readItem(el *xml.Element) (it Item, err error) {
 	return it, err
 }
 
-// readItems appends to items those in the body of an answer.
-func readItems(body []byte, items []Item) ([]Item, error) {
-	for el := range xml.Elements(body, "") {
+// readItems returns the items of an answer. Those that the owner's store does not
+// have are of no revision there.
+func readItems(answer *packet.Packet) (items []Item, err error) {
+	other := strings.Contains(answer.Attrs, borrowed)
+	for el := range xml.Elements(answer.Body, "") {
 		if !el.Is("item", "") {
 			continue
 		}
@@ -115,17 +120,20 @@ func readItems(body []byte, items []Item) ([]Item, error) {
 		if err != nil {
 			return items, err
 		}
+		if other {
+			it.Rev = 0
+		}
 		items = append(items, it)
 	}
 	return items, nil
 }
 
-func readPage(body []byte) (p Page, err error) {
+func readPage(answer *packet.Packet) (p Page, err error) {
 	p.Count = -1
-	if p.Items, err = readItems(body, nil); err != nil {
+	if p.Items, err = readItems(answer); err != nil {
 		return p, err
 	}
-	if el, ok := xml.Find(body, "", "page", ""); ok {
+	if el, ok := xml.Find(answer.Body, "", "page", ""); ok {
 		p.More = el.Attr("more") == "true"
 		if count := el.Attr("count"); count != "" {
 			p.Count, err = strconv.Atoi(count)

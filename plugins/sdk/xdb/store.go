@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/jabberii/server/jabberd/packet"
@@ -62,13 +61,11 @@ func (s *Store) Get(ctx context.Context, owner, ns, key string) (it Item, found 
 	if err != nil {
 		return it, false, err
 	}
-	for el := range xml.Elements(answer.Body, "") {
-		if el.Is("item", "") {
-			it, err = readItem(&el)
-			return it, err == nil, err
-		}
+	items, err := readItems(answer)
+	if err != nil || len(items) == 0 {
+		return it, false, err
 	}
-	return it, false, nil
+	return items[0], true, nil
 }
 
 // GetAll returns the items of those of keys that are there, in the order of
@@ -86,7 +83,7 @@ func (s *Store) GetAll(ctx context.Context, owner, ns string, keys ...string) ([
 	if err != nil {
 		return nil, err
 	}
-	return readItems(answer.Body, nil)
+	return readItems(answer)
 }
 
 // Query returns a page of a namespace.
@@ -98,7 +95,7 @@ func (s *Store) Query(ctx context.Context, owner, ns string, q Query) (Page, err
 	if err != nil {
 		return Page{Count: -1}, err
 	}
-	return readPage(answer.Body)
+	return readPage(answer)
 }
 
 // Put makes or replaces an item and returns its revision.
@@ -224,7 +221,27 @@ func (s *Store) Drop(ctx context.Context, owner, ns, before string) error {
 	return err
 }
 
-// Namespaces returns the namespaces in which owner has items.
+// Copy has a store make changes that another has made, with their keys and
+// revisions; see "Several stores". What is asked must name the store: the
+// asker sets the Section of questions.
+func (s *Store) Copy(ctx context.Context, owner, ns string, changes []Change) error {
+	var body []byte
+	for i := range changes {
+		body = changes[i].AppendXML(body, ns)
+	}
+	for i := range changes {
+		body = appendDone(body, &changes[i], ns)
+	}
+	if len(body) > maxCopy {
+		return TooLarge(fmt.Sprintf("a copy is longer than %d bytes", maxCopy))
+	}
+	_, err := s.asker.Ask(ctx, &packet.Packet{
+		Kind: packet.XDB, To: owner, From: s.from, Name: "batch", Type: "set", NS: ns, Attrs: replica, Body: body,
+	})
+	return err
+}
+
+// Namespaces returns the namespaces in which owner has items, in order.
 func (s *Store) Namespaces(ctx context.Context, owner string) ([]string, error) {
 	answer, err := s.ask(ctx, owner, "", "list", "get", nil)
 	if err != nil {
@@ -236,9 +253,7 @@ func (s *Store) Namespaces(ctx context.Context, owner string) ([]string, error) 
 			names = append(names, el.Attr("name"))
 		}
 	}
-	// Several stores may each have given their own.
-	slices.Sort(names)
-	return slices.Compact(names), nil
+	return names, nil
 }
 
 // Keys returns a page of a namespace without the values.
@@ -250,12 +265,12 @@ func (s *Store) Keys(ctx context.Context, owner, ns string, q Query) (Page, erro
 	if err != nil {
 		return Page{Count: -1}, err
 	}
-	return readPage(answer.Body)
+	return readPage(answer)
 }
 
 // Owners returns who has items in a namespace, or with ns "" any, of those whose
-// domain this is: at most max of them after one that it returned before, and
-// whether there are more. At most [MaxPage] are returned at once.
+// domain this is: in the order of their bytes at most max of those after
+// another, and whether there are more. At most [MaxPage] are returned at once.
 func (s *Store) Owners(ctx context.Context, domain, ns, after string, max int) (owners []string, more bool, err error) {
 	body := xml.AppendEmpty(nil, "owners", "", "after", after, "max", strconv.Itoa(max))
 	answer, err := s.ask(ctx, domain, ns, "owners", "get", body)
