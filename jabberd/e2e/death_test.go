@@ -33,17 +33,22 @@ const (
 )
 
 // TestDeathOfEachProcess has pairs of clients with stream management exchange
-// numbered messages while each process is killed in turn (kill -9).
+// numbered messages while each process is killed in turn (kill -9). In the
+// default file c2s and sm are one process, plugins, and the core takes all with
+// it.
 func TestDeathOfEachProcess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIP: it takes a minute")
 	}
 	for _, c := range []struct {
-		victim   string
-		connects bool // the connections go on
-	}{{"sm", true}, {"xdb", true}, {"logmods", true}, {"core", true}, {"edge", false}} {
-		t.Run(c.victim, func(t *testing.T) {
-			r := start(t, "conf/edge.hcl", nil)
+		file, victim string
+		connects     bool // the connections go on
+	}{
+		{"edge", "sm", true}, {"edge", "xdb", true}, {"edge", "logmods", true}, {"edge", "core", true}, {"edge", "edge", false},
+		{"jabberd", "plugins", false}, {"jabberd", "xdb", true}, {"jabberd", "logmods", true}, {"jabberd", "basemods", true}, {"jabberd", "core", false},
+	} {
+		t.Run(c.file+"/"+c.victim, func(t *testing.T) {
+			r := start(t, "conf/"+c.file+".hcl", nil)
 			p := r.pairs(pairs)
 			half := make(chan struct{})
 			var once sync.Once
@@ -57,8 +62,8 @@ func TestDeathOfEachProcess(t *testing.T) {
 				r.kill(c.victim)
 			}()
 			p.run()
-			t.Logf("figure: kill -9 of %s, %d pairs, %d messages: %d lost, %d repeated, %d out of order, %d connections resumed",
-				c.victim, pairs, pairs*messages, p.lost(), p.repeated.Load(), p.disordered.Load(), p.resumed.Load())
+			t.Logf("figure: conf/%s.hcl, kill -9 of %s, %d pairs, %d messages: %d lost, %d repeated, %d out of order, %d connections resumed",
+				c.file, c.victim, pairs, pairs*messages, p.lost(), p.repeated.Load(), p.disordered.Load(), p.resumed.Load())
 			if p.lost() != 0 || p.repeated.Load() != 0 || p.disordered.Load() != 0 {
 				t.Errorf("messages were lost, repeated or out of order:\n%s", p.complaints())
 			}
@@ -248,6 +253,7 @@ func (x *traffic) resume(ctx context.Context, s *session.Session, why error) {
 				x.resumed.Add(1)
 				return
 			}
+			x.complain("%s: not resumed: %v", s.Local(), err)
 		}
 		if errors.Is(err, session.ErrNotResumed) || errors.Is(err, session.ErrNotResumable) {
 			x.complain("%s: lost for %v, %v", s.Local(), why, err)

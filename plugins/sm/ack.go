@@ -160,7 +160,7 @@ func (s *Service) acknowledged(ctx context.Context, x *session, p *packet.Packet
 	m := x.managed
 	stored, ok := s.ack(x, uint32(h))
 	if !ok {
-		app := tooHigh(h, m.written)
+		app := tooHigh(h, m.given)
 		a.mu.Unlock()
 		return packet.Claim, s.env.Deliver(ctx, streamEnd(p.Near, x.token, x.jid, "undefined-condition", app))
 	}

@@ -28,6 +28,7 @@ type managed struct {
 	acked   uint64 // stanzas that the client has
 	queue   queue  // those after
 	written uint64 // the last that was given to the connection
+	given   uint64 // the last that the client may have, also from processes before
 	first   uint64 // the last before the connection
 	sending bool   // somebody is in drain
 	asked   moment // when the client was asked for an acknowledgement that it owes; 0 is not
@@ -210,6 +211,7 @@ func (s *Service) next(x *session, p *packet.Packet) bool {
 	case m.written < m.last() && m.queue.at(int(m.written-m.acked)).place < s.journal.Durable():
 		*p = m.queue.at(int(m.written - m.acked)).p
 		m.written++
+		m.given = max(m.given, m.written)
 		p.Seq = seqHello + m.written - m.first
 	case m.asked == 0 && m.written > m.acked && (m.late || m.written-m.acked >= uint64(s.args().Management.Request)):
 		s.ask(x, p)
@@ -229,7 +231,7 @@ func (s *Service) next(x *session, p *packet.Packet) bool {
 func (s *Service) ack(x *session, h uint32) (stored string, ok bool) {
 	m := x.managed
 	n := uint64(h - uint32(m.acked))
-	if n > m.written-m.acked {
+	if n > m.given-m.acked {
 		return "", false
 	}
 	if n == 0 {
@@ -237,6 +239,7 @@ func (s *Service) ack(x *session, h uint32) (stored string, ok bool) {
 	}
 	stored = m.queue.drop(int(n))
 	m.acked += n
+	m.written = max(m.written, m.acked)
 	s.journalAck(x)
 	x.account.signal()
 	return stored, true

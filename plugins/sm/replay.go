@@ -225,7 +225,7 @@ func (r *replay) finish() {
 		a.sessions = append(a.sessions, x)
 		s.sessions.connect(x, packet.Token{}, x.conn)
 		if m := x.managed; m != nil {
-			m.written = m.acked
+			m.written, m.given = m.acked, m.last()
 			if x.conn.IsZero() {
 				s.clock.wake(x, m.end())
 			} else {

@@ -35,7 +35,7 @@ func (s *Service) resume(ctx context.Context, x *session, p *packet.Packet) (pac
 	}
 	stored, ok := s.ack(x, uint32(h))
 	if !ok {
-		app := tooHigh(h, m.written)
+		app := tooHigh(h, m.given)
 		a.mu.Unlock()
 		return packet.Claim, s.env.Deliver(ctx, streamEnd(p.Near, packet.Token{}, p.From, "undefined-condition", app))
 	}

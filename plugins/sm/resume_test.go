@@ -95,6 +95,30 @@ func TestNobodyResumes(t *testing.T) {
 	}
 }
 
+// A client may have more than the process knows that it resumes with: sm died
+// together with c2s, and neither what the client had nor its connection is left.
+func TestResumeAfterConnectionAndSessionHaveDied(t *testing.T) {
+	bubble(t, "both die", func(t *testing.T) {
+		w := newWorld(t, `{}`, "ann@localhost")
+		ann := w.manage("ann@localhost/phone", true)
+		w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>1</body></message>`)
+		w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>2</body></message>`)
+		ann.read()
+		ann.conn.vanish()
+		w.kill()
+		w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>3</body></message>`)
+		ann.resume()
+		expect(t, "resumed", ann.bodies, "1", "2", "3")
+		ann.ack()
+		ann.say(`<message to='bob@elsewhere'><body>back</body></message>`)
+		ann.conn.vanish()
+		w.kill()
+		ann.h++ // of what it was never sent
+		ann.resume()
+		expect(t, "more than there is", ann.ends, "undefined-condition")
+	})
+}
+
 // One message that went to several sessions is lost only if none has it.
 func TestCopiesOfUnreadMessages(t *testing.T) {
 	for _, test := range []struct {
