@@ -47,7 +47,7 @@ func peerCases(short bool) []benchCase {
 	}
 	with := func(flags ...string) []string { return append(flags, window...) }
 	resting := func(flags ...string) []string {
-		return append(flags, "-acks", "5", "-contacts", fmt.Sprint(members-1), "-warm", fmt.Sprint(warm), "-users", fmt.Sprint(idle), "-hold", "5s")
+		return append(flags, "-acks", "5", "-contacts", fmt.Sprint(members-1), "-warm", fmt.Sprint(warm), "-users", fmt.Sprint(idle), "-hold", "10s")
 	}
 	return []benchCase{
 		{name: "chat", mode: "chat", flags: with("-pairs", "50", "-window", "16"), users: 100, fits: chatting},

@@ -31,7 +31,7 @@ func idle(l *load) *Result {
 		}()
 	}
 	each(l.warm, l.workers, l.rate, open)
-	time.Sleep(time.Second)
+	time.Sleep(l.hold) // what the start and the first logins have left is not theirs
 	memory := proc.MemoryOf(l.pids...)
 	from := l.read()
 	each(l.users, l.workers, l.rate, func(i int) { open(l.warm + i) })

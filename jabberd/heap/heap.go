@@ -13,15 +13,17 @@ import (
 )
 
 const (
-	tick = 2 * time.Second
+	tick = time.Second
 
 	// room is how much garbage may gather however little is in use. A larger
 	// heap than that is collected when it has doubled, as Go does.
 	room = 32 << 20
 
-	// A process that has allocated less than calm in a tick is quiet. What it
-	// has allocated before is worth a collection if it is more than worth.
-	calm  = 512 << 10
+	// A process that has allocated less than calm in each of some ticks is
+	// quiet. What it has allocated before is worth a collection if it is more
+	// than worth.
+	calm  = 256 << 10
+	ticks = 3
 	worth = 4 << 20
 )
 
@@ -46,6 +48,7 @@ type keeper struct {
 	fixed     bool
 	percent   int
 	allocated uint64 // at the last tick
+	quiet     int    // ticks in a row
 	returned  uint64 // allocated when memory was given back last
 }
 
@@ -55,7 +58,11 @@ func (k *keeper) look() {
 		debug.SetGCPercent(percent)
 		k.percent = percent
 	}
-	if allocated-k.allocated < calm && allocated-k.returned > max(worth, live/4) {
+	k.quiet++
+	if allocated-k.allocated >= calm {
+		k.quiet = 0
+	}
+	if k.quiet >= ticks && allocated-k.returned > max(worth, live/4) {
 		debug.FreeOSMemory()
 		_, allocated = read()
 		k.returned = allocated

@@ -14,7 +14,7 @@ import (
 // be set for each.
 const (
 	writeTimeout = 40 * time.Second
-	renewAfter   = 10 // ticks
+	renewAfter   = 20 // ticks
 )
 
 // An outbox is what is to be written to a client. One goroutine writes while

@@ -9,7 +9,7 @@ import (
 // tick is how often connections are looked at. One that has said nothing for a
 // whole tick is parked: it has neither goroutine nor buffer until it says
 // something.
-const tick = time.Second
+const tick = time.Second / 2
 
 // past is a deadline that has passed.
 var past = time.Unix(1, 0)
