@@ -161,9 +161,6 @@ func (s *Server) start(ctx context.Context, places []*place) error {
 	if err := s.all(func(p *process) error { return p.connect(ctx, s.made) }); err != nil {
 		return err
 	}
-	if s.commands, err = s.listen(); err != nil {
-		return err
-	}
 	if err := s.openAll(ctx); err != nil {
 		return err
 	}
@@ -172,6 +169,10 @@ func (s *Server) start(ctx context.Context, places []*place) error {
 	}
 	s.engine.Run()
 	if err := s.all(func(p *process) error { return p.work(ctx) }); err != nil {
+		return err
+	}
+	// Commands reach handlers that have started, like packets.
+	if s.commands, err = s.listen(); err != nil {
 		return err
 	}
 	for _, p := range s.processes {
