@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 	"text/template"
 )
 
@@ -161,12 +162,19 @@ func imported(ctx context.Context, r *Running, users int) error {
 	for i := range users {
 		fmt.Fprintf(&list, "u%d@%s %s\n", i, Domain, Password)
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(r.lab.Bin, "jabberd"), "user", "import", "-", "--socket", filepath.Join(r.Dir, "jabberd.sock"))
-	cmd.Stdin = strings.NewReader(list.String())
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, out)
+	// It takes commands a moment after it listens.
+	for patience := time.Now().Add(30 * time.Second); ; {
+		cmd := exec.CommandContext(ctx, filepath.Join(r.lab.Bin, "jabberd"), "user", "import", "-", "--socket", filepath.Join(r.Dir, "jabberd.sock"))
+		cmd.Stdin = strings.NewReader(list.String())
+		out, err := cmd.CombinedOutput()
+		switch {
+		case err == nil:
+			return nil
+		case !strings.Contains(string(out), "no server answers") || time.Now().After(patience):
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
-	return nil
 }
 
 // inBand makes accounts by XEP-0077.
