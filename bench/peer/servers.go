@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 	"text/template"
+	"time"
 )
 
 //go:embed config
