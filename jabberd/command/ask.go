@@ -42,6 +42,7 @@ func status() *cobra.Command {
 		if s.Dead > 0 {
 			fmt.Fprintf(w, "  %d packets that processes died with: jabberd dead\n", s.Dead)
 		}
+		printStale(w, s.Stale)
 		return nil
 	}
 	return cmd

@@ -214,7 +214,7 @@ func (h *healer) domain(ctx context.Context, st *tree.Stale, domain string) erro
 // healing is who asks stores.
 const healing = "jabberd heal"
 
-// nobody reports whether an error says that no store has a domain.
+// nobody reports whether an error says that no store takes the question.
 func nobody(err error) bool {
 	var why *packet.Reject
 	return errors.As(err, &why) && why.Condition == "service-unavailable" && why.Text == ""
@@ -248,19 +248,43 @@ func (h *healer) spaces(ctx context.Context, st *tree.Stale, owner string) error
 		}
 	}
 	for _, ns := range names {
-		takers, err := h.engine.Takers(ctx, &packet.Packet{Kind: packet.XDB, To: owner, From: healing, Name: "list", Type: "get", NS: ns})
+		from, err := h.ownerOf(ctx, st.Section, owner, ns)
 		if err != nil {
-			return packet.Refuse("service-unavailable", err.Error())
+			return err
 		}
-		if !slices.Contains(takers, st.Section) || takers[0] == st.Section {
+		if from == nil {
 			continue // it has no copies of others
 		}
-		d := xdb.Difference{Owner: owner, NS: ns, From: h.section(takers[0]), To: h.section(st.Section)}
+		d := xdb.Difference{Owner: owner, NS: ns, From: from, To: h.section(st.Section)}
 		if err := d.Copy(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ownerOf returns the store that a section has copies of a namespace from, nil if
+// it has none: it is the first to take the namespace, or does not take it.
+func (h *healer) ownerOf(ctx context.Context, section, owner, ns string) (*xdb.Store, error) {
+	var first *xdb.Store
+	for _, id := range h.engine.Stores(owner) {
+		store := h.section(id)
+		_, err := store.Keys(ctx, owner, ns, xdb.Query{Max: -1})
+		switch {
+		case nobody(err):
+			if id == section {
+				return nil, nil
+			}
+			continue
+		case err != nil:
+			return nil, err
+		case id == section:
+			return first, nil
+		case first == nil:
+			first = store
+		}
+	}
+	return nil, nil
 }
 
 // section returns the store of one section.

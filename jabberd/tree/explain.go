@@ -150,28 +150,6 @@ func outcomeText(p *packet.Packet, claimed, maybe string) string {
 	return "nobody claims it: " + unclaimedText(p)
 }
 
-// Takers returns the stores that take a question, in the order of the file: the
-// first owns what is asked about, the others have copies. It has no effects.
-func (e *Engine) Takers(ctx context.Context, p *packet.Packet) (sections []string, err error) {
-	b := e.branchOf(p)
-	if b == nil {
-		return nil, nil
-	}
-	for _, s := range b.sections {
-		if s.observe {
-			continue
-		}
-		r, err := e.explainSection(ctx, s, *p)
-		if err != nil {
-			return nil, err
-		}
-		if r.Verdict == packet.Claim.String() {
-			sections = append(sections, s.id)
-		}
-	}
-	return sections, nil
-}
-
 func unclaimedText(p *packet.Packet) string {
 	switch p.Kind {
 	case packet.Normal:

@@ -214,5 +214,5 @@ func (r refusing) Explain(context.Context, *packet.Packet) (packet.Verdict, stri
 }
 
 func (r refusing) Handle(context.Context, *packet.Packet) (packet.Verdict, error) {
-	return packet.Pass, packet.Refuse("service-unavailable", "")
+	return packet.Pass, packet.Refuse("service-unavailable", "it did not start")
 }

@@ -281,3 +281,16 @@ func (e *Engine) Domains() []string {
 	}
 	return slices.Sorted(maps.Keys(seen))
 }
+
+// Stores returns the sections that may have something of an owner, in the order
+// of the file.
+func (e *Engine) Stores(owner string) (sections []string) {
+	if b := e.branchOf(&packet.Packet{Kind: packet.XDB, To: owner}); b != nil {
+		for _, s := range b.sections {
+			if !s.observe {
+				sections = append(sections, s.id)
+			}
+		}
+	}
+	return sections
+}
