@@ -21,6 +21,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/confine"
 )
 
 type args struct {
@@ -34,6 +35,8 @@ type args struct {
 	Ping    module.Duration   `json:"ping" doc:"Ask so often whether the program is still there (json). If it says nothing until the next time it is started again."`
 	Stop    module.Duration   `json:"stop" default:"5s" doc:"How long the program has after SIGTERM, and the end of its input, until it gets SIGKILL."`
 	Restart restart           `json:"restart" doc:"What happens when the program has ended."`
+
+	Confine *confine.Rules `json:"confine" doc:"Lets the program do only what is in here, and what is installed be read. A relative path is below the server's data folder."`
 }
 
 type restart struct {
@@ -74,6 +77,13 @@ func New(env module.Env, a args) (packet.Handler, error) {
 	x.program = &program{name: name, args: a, log: env.Log(), changed: make(chan struct{}), down: make(chan struct{})}
 	if a.Dir != "" {
 		x.program.dir = env.Path(a.Dir)
+	}
+	if a.Confine != nil {
+		for _, list := range [][]string{a.Confine.Read, a.Confine.Write} {
+			for i, path := range list {
+				list[i] = env.Path(path)
+			}
+		}
 	}
 	switch a.Form {
 	case "json":
@@ -116,7 +126,20 @@ func (a *args) check(env module.Env) error {
 			return module.BadArg("env", "%q is no name of a variable", name)
 		}
 	}
-	return nil
+	return a.confined()
+}
+
+// confined checks the block confine.
+func (a *args) confined() error {
+	if a.Confine == nil {
+		return nil
+	}
+	err := a.Confine.Check()
+	var bad *module.ArgError
+	if errors.As(err, &bad) {
+		bad.Path = append([]string{"confine"}, bad.Path...)
+	}
+	return err
 }
 
 // Start starts the program.

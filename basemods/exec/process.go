@@ -95,6 +95,9 @@ func (g *program) command() (*osexec.Cmd, error) {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}
 	}
+	if g.args.Confine != nil {
+		return cmd, g.args.Confine.Apply(cmd)
+	}
 	return cmd, nil
 }
 

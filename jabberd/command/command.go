@@ -20,6 +20,7 @@ import (
 	"github.com/jabberii/server/jabberd/config"
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/server"
+	"github.com/jabberii/server/plugins/sdk/confine"
 )
 
 // program is this program: with linked modules it starts no processes.
@@ -30,6 +31,9 @@ type program struct {
 // Main runs a command line and returns the status to exit with. linked are the
 // modules of this program; none are those of the programs beside it.
 func Main(args []string, linked []module.Module) int {
+	if len(args) > 0 && args[0] == confine.Word {
+		return confine.Main(args[1:])
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := Root(linked)

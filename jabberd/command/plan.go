@@ -55,7 +55,7 @@ func withoutPlugins(f *config.File) hcl.Diagnostics {
 }
 
 func pluginProgram(x config.Plugin, dir string) wire.Program {
-	p := wire.Program{Name: x.Name, Path: x.Path, Args: x.Args, Checksum: x.Checksum, Attach: x.Attach}
+	p := wire.Program{Name: x.Name, Path: x.Path, Args: x.Args, Checksum: x.Checksum, Attach: x.Attach, Confine: x.Confine}
 	if p.Path != "" && !strings.Contains(p.Path, "/") {
 		p.Path = filepath.Join(dir, p.Path)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/confine"
 )
 
 // An Engine is the block engine: how the server itself runs.
@@ -34,6 +35,7 @@ type Plugin struct {
 	Args     []string          `json:"args" doc:"Its arguments."`
 	Env      map[string]string `json:"env" secret:"true" doc:"Its whole environment."`
 	Attach   string            `json:"attach" doc:"The socket of a plugin that runs already, such as under a debugger; then there is no path."`
+	Confine  *confine.Rules    `json:"confine" doc:"Lets its processes do only what is in here, and what is installed be read. A relative path starts at the file."`
 	Place    string            `json:"-"` // file:line of the block
 }
 
@@ -169,7 +171,28 @@ func (f *File) plugin(d *decoding, p placed) {
 	if strings.Contains(v.Path, "/") {
 		v.Path = p.absolute(v.Path)
 	}
+	d.confined(p, &v)
 	f.Plugins = append(f.Plugins, v)
+}
+
+// confined checks the block confine of a plugin, and has its paths begin at the
+// file.
+func (d *decoding) confined(p placed, v *Plugin) {
+	if v.Confine == nil {
+		return
+	}
+	if v.Attach != "" {
+		d.complain(locate(p.block, []string{"confine"}), "Contradiction", "A plugin that runs already cannot be confined any more.")
+	}
+	var bad *module.ArgError
+	if errors.As(v.Confine.Check(), &bad) {
+		d.complain(locate(p.block, append([]string{"confine"}, bad.Path...)), "Wrong value", "confine.%s: %s", strings.Join(bad.Path, "."), dotted(bad.Text))
+	}
+	for _, list := range [][]string{v.Confine.Read, v.Confine.Write} {
+		for i, path := range list {
+			list[i] = p.absolute(path)
+		}
+	}
 }
 
 func (f *File) process(d *decoding, p placed) {

@@ -241,7 +241,7 @@ normal "two" {
 `
 
 // TestPluginAnswers runs the configuration of the README with the plugin that
-// it names, verified by its checksum.
+// it names, verified by its checksum and confined as far as the kernel can.
 func TestPluginAnswers(t *testing.T) {
 	everyExample(t, func(t *testing.T, x example, source, dir string) {
 		p := &probe{}
@@ -250,7 +250,7 @@ func TestPluginAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 		path := fmt.Sprintf("path = %q", "./"+x.program)
-		text := strings.Replace(written(t, source), path, fmt.Sprintf("%s\nchecksum = \"sha256:%x\"", path, sha256.Sum256(program)), 1)
+		text := strings.Replace(written(t, source), path, fmt.Sprintf("%s\nchecksum = \"sha256:%x\"\nconfine {\nread = [\".\"]\nfiles = 200\noptional = true\n}", path, sha256.Sum256(program)), 1)
 		r := start(t, configure(t, dir, text+others+p.serve(t, dir)), nil)
 		env := await(t, p.env, "probe")
 		for _, c := range []struct{ host, from, type_, body, want string }{

@@ -21,12 +21,15 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/server"
 	"github.com/jabberii/server/jabberd/wire"
+	"github.com/jabberii/server/plugins/sdk/confine"
 )
 
 // The test binary is all the processes of these tests: the plugin programs,
 // and a core that can be killed.
 func TestMain(m *testing.M) {
 	switch {
+	case len(os.Args) > 1 && os.Args[1] == confine.Word:
+		os.Exit(confine.Main(os.Args[2:]))
 	case os.Getenv("JABBERD_PLUGIN") != "" || strings.HasSuffix(strings.Join(os.Args, " "), " describe"):
 		if at := os.Getenv("TEST_FAIL"); at != "" {
 			fmt.Fprintln(os.Stderr, "it is "+at)
@@ -53,6 +56,7 @@ func modules() []module.Module {
 		module.Define("tell", "Answers with what it is.", module.On(packet.XDB), newTell),
 		{Name: "host", Doc: "Attaches.", Kinds: module.On(packet.Normal, packet.XDB, packet.Log), Label: "host", Passive: true, New: newHost},
 		{Name: "fork", Doc: "Forks.", Kinds: module.On(packet.Normal, packet.XDB), Passive: true, New: func(module.Env, []byte) (packet.Handler, error) { return nil, nil }},
+		module.Define("peek", "Tries things.", module.On(packet.XDB), newPeek),
 		module.Define("hear", "Reports SIGHUP.", module.On(packet.XDB), newHear),
 		module.Define("journal", "Reports entries.", module.On(packet.Log), newJournal),
 	}

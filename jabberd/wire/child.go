@@ -119,13 +119,29 @@ func (c *child) obituary() (how, words string) {
 	if c.err != nil {
 		how = c.err.Error()
 	}
-	if b, err := os.ReadFile(filepath.Join(c.dir, crashFile)); err == nil && len(b) > 0 {
-		return how, string(bytes.TrimSpace(b[:min(len(b), tailSize)]))
+	if b := readCrash(c.dir); len(b) > 0 {
+		return how, string(bytes.TrimSpace(b))
 	}
 	if len(c.crash.kept) > 0 {
 		return how, string(bytes.TrimSpace(c.crash.kept))
 	}
 	return how, string(bytes.TrimSpace(c.last.kept))
+}
+
+// readCrash returns the beginning of what a process has left. It does not follow
+// where a link leads, nor wait for what is no file: the process may not be
+// trusted.
+func readCrash(dir string) []byte {
+	f, err := os.OpenFile(filepath.Join(dir, crashFile), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = f.Close() }()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	b, _ := io.ReadAll(io.LimitReader(f, tailSize))
+	return b
 }
 
 func (c *child) Wait(context.Context) error {

@@ -40,15 +40,16 @@ func (e *PeerError) Error() string {
 	return fmt.Sprintf("%s belongs to process %d of user %d, which is not the one that was started", e.Path, e.PID, e.UID)
 }
 
-// dialPeer connects to the process pid of this user, or to any process of this
-// user if pid is 0.
+// dialPeer connects to the process pid, or to any process if pid is 0. It has to
+// be this user's, or, if this user is root and has started it as another, that one's.
 func dialPeer(ctx context.Context, path string, pid int) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}
 	cred, err := peer(conn)
-	if err == nil && (cred.Uid != uint32(os.Getuid()) || pid != 0 && cred.Pid != int32(pid)) {
+	ours := err == nil && (cred.Uid == uint32(os.Getuid()) || os.Getuid() == 0 && pid != 0)
+	if err == nil && (!ours || pid != 0 && cred.Pid != int32(pid)) {
 		err = &PeerError{Path: path, UID: cred.Uid, PID: cred.Pid}
 	}
 	if err != nil {
@@ -58,11 +59,12 @@ func dialPeer(ctx context.Context, path string, pid int) (net.Conn, error) {
 	return conn, nil
 }
 
-// A private listener accepts connections of processes of this user only.
+// A private listener accepts connections of processes of this user only, and
+// of root: a process that was confined to this user belongs to a core of root.
 type private struct{ *net.UnixListener }
 
-// Listen listens on a unix socket that only processes of this user can
-// connect to; another's connection is closed without a word. The folder of
+// Listen listens on a unix socket that only processes of this user and of root
+// can connect to; another's connection is closed without a word. The folder of
 // path should be closed to others too.
 func Listen(path string) (net.Listener, error) {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -83,7 +85,7 @@ func (p private) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if cred, err := peer(conn); err == nil && cred.Uid == uint32(os.Getuid()) {
+		if cred, err := peer(conn); err == nil && (cred.Uid == uint32(os.Getuid()) || cred.Uid == 0) {
 			return conn, nil
 		}
 		_ = conn.Close()

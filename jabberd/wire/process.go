@@ -84,21 +84,21 @@ func (r *Runtime) launch(ctx context.Context, l Launch) (*Process, error) {
 	c := &child{exe: exe, line: l.Line, exited: make(chan struct{})}
 	config := clientConfig()
 	config.StartTimeout = startTime
-	config.UnixSocketConfig = &goplugin.UnixSocketConfig{TempDir: r.dir}
+	config.UnixSocketConfig = &goplugin.UnixSocketConfig{TempDir: r.sockets(l.Program)}
 	config.RunnerFunc = func(_ hclog.Logger, spec *exec.Cmd, dir string) (runner.Runner, error) {
 		c.dir = dir
 		c.cmd = exe.command(context.Background(), l.Program.Args)
 		c.cmd.Env = append(append(append([]string{}, l.Program.Env...), l.Env...), processVar+"="+l.Process)
 		c.cmd.Env = append(c.cmd.Env, spec.Env...)
 		handConsole(c.cmd)
-		return c, nil
+		return c, l.Program.confine(c.cmd, dir)
 	}
 	config.GRPCDialOptions = dialOptions(func(ctx context.Context, _ string) (net.Conn, error) {
 		return dialPeer(ctx, filepath.Join(c.dir, "socket"), c.pid())
 	})
 	p := &Process{launch: l, runtime: r, client: goplugin.NewClient(config), body: c}
 	stop := context.AfterFunc(ctx, func() { _ = c.Kill(ctx) })
-	address, err := p.client.Start()
+	_, err = p.client.Start()
 	stop()
 	if err != nil {
 		err = startError(l.Program, c, err)
@@ -112,7 +112,7 @@ func (r *Runtime) launch(ctx context.Context, l Launch) (*Process, error) {
 	start, err := startOf(c.pid())
 	if err == nil {
 		err = r.write(l.Process, record{
-			PID: c.pid(), Start: start, Socket: address.String(), ID: p.id, Program: l.Program.Path, Plan: l.Plan})
+			PID: c.pid(), Start: start, Socket: filepath.Join(c.dir, "socket"), ID: p.id, Program: l.Program.Path, Plan: l.Plan})
 	}
 	if err != nil {
 		p.Kill()

@@ -20,6 +20,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/wire/plugin"
+	"github.com/jabberii/server/plugins/sdk/confine"
 )
 
 // A Program is an executable file whose modules a configuration can name.
@@ -30,6 +31,10 @@ type Program struct {
 	Env      []string // its whole environment, as "NAME=value"
 	Checksum string   // "sha256:HEX" of the file, verified before it is executed; "" is not
 	Attach   string   // instead of Path: "unix:SOCKET" of a process that runs already
+
+	// Confine says what its processes may do, also the one that describes; nil
+	// lets them do what the server may.
+	Confine *confine.Rules
 }
 
 // describeTime is how long a program may take to describe itself.
@@ -104,6 +109,9 @@ func (p Program) describe(ctx context.Context, args ...string) ([]module.Module,
 	defer e.close()
 	cmd := e.command(ctx, append(slices.Clip(p.Args), args...))
 	cmd.Env = append([]string{}, p.Env...)
+	if err := p.confine(cmd, ""); err != nil {
+		return nil, err
+	}
 	var stderr tail
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -210,6 +218,25 @@ func (e *executable) close() {
 	if e.file != nil {
 		_ = e.file.Close()
 	}
+}
+
+// confine has a command that is not started yet confined. folder, if there is
+// one, becomes that of its socket.
+func (p Program) confine(cmd *exec.Cmd, folder string) error {
+	switch {
+	case p.Confine == nil:
+		return nil
+	case folder == "":
+		return p.Confine.Apply(cmd)
+	}
+	uid, gid, other, err := p.Confine.Account()
+	if err == nil && other {
+		err = os.Chown(folder, uid, gid)
+	}
+	if err != nil {
+		return fmt.Errorf("confine %s: %w", p.Path, err)
+	}
+	return p.Confine.Apply(cmd, folder)
 }
 
 // tail keeps the end of what is written to it.

@@ -75,6 +75,15 @@ func private700(dir string) error {
 	return os.Chmod(dir, 0o700)
 }
 
+// sockets returns where the folder of a program's socket is made: one of another
+// user cannot get into the runtime's.
+func (r *Runtime) sockets(p Program) string {
+	if p.Confine != nil && p.Confine.User != "" {
+		return os.TempDir()
+	}
+	return r.dir
+}
+
 // Close lets go of the folder.
 func (r *Runtime) Close() error { return r.lock.Close() }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/wire/plugin"
+	"github.com/jabberii/server/plugins/sdk/confine"
 )
 
 // What the environment of a plugin process says; see plugin.proto.
@@ -45,6 +46,8 @@ func Main(args []string, modules []module.Module) int {
 	name := filepath.Base(os.Args[0])
 	var err error
 	switch at := slices.Index(args, "describe"); {
+	case len(args) > 0 && args[0] == confine.Word:
+		return confine.Main(args[1:])
 	case at >= 0:
 		err = writeDescription(os.Stdout, modules, args[at+1:])
 	case slices.Contains(args, "--debug"):

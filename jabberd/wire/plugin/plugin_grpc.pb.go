@@ -24,6 +24,9 @@
 // refuses it with a message that names both. The first 1 and the empty last
 // field belong to hashicorp/go-plugin, whose handshake this is.
 //
+// Where the configuration confines the plugin, it may write to that folder, and
+// read what is installed; all else is up to the configuration.
+//
 // Standard input is /dev/null. What is written to standard error goes to the
 // log line by line, with the level that a line begins with ("[INFO] ") or as
 // warn. A program that outlives jabberd (orphan_grace) must not
