@@ -79,6 +79,7 @@ func (m *managed) last() uint64 { return m.acked + uint64(m.queue.len()) }
 // newManaged makes the stream management of a session.
 func (s *Service) newManaged(x *session) *managed {
 	m := &managed{}
+	m.queue.pool = &s.rooms
 	m.downward = s.env.Source(module.SourceConfig{Window: errandWindow, Own: true})
 	m.outward = s.env.Source(module.SourceConfig{Window: errandWindow, Own: true, Settled: func(o []packet.Outcome) {
 		x.account.mu.Lock()

@@ -431,7 +431,7 @@ func (s *Service) reroute(t *act, x *session) {
 			list = append(list, p)
 		}
 	}
-	m.queue = queue{}
+	m.queue = queue{pool: m.queue.pool}
 	x.account.mu.Unlock()
 	for i := range list {
 		t.normal(&list[i])

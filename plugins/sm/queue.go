@@ -2,17 +2,25 @@ package sm
 
 import (
 	"iter"
+	"slices"
+	"sync"
 
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/journal"
 )
 
 // A queue has the stanzas to a client that it has not acknowledged, in order.
+// It takes room from a pool while it has some: most queues are empty.
 type queue struct {
-	items []queued // from head on; those before have gone
-	head  int
+	rooms []*queueRoom
+	head  int // of the first, in the first room
+	count int
 	bytes int
+	pool  *sync.Pool // of *queueRoom
 }
+
+// A queueRoom has some of the stanzas of a queue.
+type queueRoom [8]queued
 
 // A queued stanza waits for its acknowledgement.
 type queued struct {
@@ -36,9 +44,12 @@ func (q *queued) size() int {
 	return 512 + len(p.Body) + len(p.Attrs) + len(p.To) + len(p.From) + len(p.ID)
 }
 
-func (u *queue) len() int { return len(u.items) - u.head }
+func (u *queue) len() int { return u.count }
 
-func (u *queue) at(i int) *queued { return &u.items[u.head+i] }
+func (u *queue) at(i int) *queued {
+	i += u.head
+	return &u.rooms[i/len(queueRoom{})][i%len(queueRoom{})]
+}
 
 // all iterates over the stanzas; the first is at 0.
 func (u *queue) all() iter.Seq2[int, *queued] {
@@ -51,16 +62,16 @@ func (u *queue) all() iter.Seq2[int, *queued] {
 	}
 }
 
-// keptRoom is how many stanzas an empty queue keeps room for.
-const keptRoom = 32
-
 func (u *queue) push(q *queued) {
-	if u.head > 0 && len(u.items) == cap(u.items) && u.head >= len(u.items)/2 {
-		n := copy(u.items, u.items[u.head:])
-		clear(u.items[n:])
-		u.items, u.head = u.items[:n], 0
+	if u.head+u.count == len(u.rooms)*len(queueRoom{}) {
+		room, _ := u.pool.Get().(*queueRoom)
+		if room == nil {
+			room = new(queueRoom)
+		}
+		u.rooms = append(u.rooms, room)
 	}
-	u.items = append(u.items, *q)
+	u.count++
+	*u.at(u.count - 1) = *q
 	u.bytes += q.size()
 }
 
@@ -77,13 +88,25 @@ func (u *queue) drop(n int) (stored string) {
 			q.copies.held--
 		}
 		u.bytes -= q.size()
+		*q = queued{}
 	}
-	clear(u.items[u.head : u.head+n])
-	if u.head += n; u.head == len(u.items) {
-		u.items, u.head = u.items[:0], 0
-		if cap(u.items) > keptRoom {
-			u.items = nil
-		}
+	u.head += n
+	u.count -= n
+	u.leave(u.head / len(queueRoom{}))
+	if u.count == 0 {
+		u.leave(len(u.rooms))
 	}
 	return stored
+}
+
+// leave gives the first rooms back.
+func (u *queue) leave(n int) {
+	for _, room := range u.rooms[:n] {
+		u.pool.Put(room)
+	}
+	if u.rooms = slices.Delete(u.rooms, 0, n); len(u.rooms) == 0 {
+		u.rooms, u.head = nil, 0
+		return
+	}
+	u.head -= n * len(queueRoom{})
 }

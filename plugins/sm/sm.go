@@ -80,6 +80,7 @@ type Service struct {
 	sessions table
 	clock    wheel
 	expired  expiries
+	rooms    sync.Pool // of *queueRoom
 	dying    graves
 
 	ctx     context.Context // of what sm does of its own accord
