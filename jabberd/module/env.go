@@ -70,6 +70,13 @@ type SourceConfig struct {
 	// leaves it out, so that a waiting key holds up only itself.
 	Own bool
 
+	// Hop says that the packets are handed over by another tree, which is told
+	// what became of them: the outcome comes as soon as a packet was handled,
+	// without waiting for what that caused, and one that nobody claims is not
+	// answered here, since its sender is told there. The deadline of the ctx of
+	// Deliver, if it has one, is the packet's.
+	Hop bool
+
 	// Settled is told how packets ended, in any order. It must not wait. The
 	// slice is valid until it returns. It may be nil.
 	Settled func([]packet.Outcome)

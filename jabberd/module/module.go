@@ -126,6 +126,42 @@ type Runner interface {
 	Run(ctx context.Context) error
 }
 
+// A Hop is a handler that hands packets over to somewhere else and hears later
+// how they ended: it is to another server what the engine is to another process.
+// The engine calls Hop and never Handle, which does the same and waits.
+//
+// Packets of one order key still come one at a time and in order. Where the Hop
+// is all that a section does, the next comes without waiting for the verdict on
+// the one before, and it is the Hop that keeps their order from there on.
+type Hop interface {
+	packet.Handler
+
+	// Hop takes *p, which is valid until it returns or calls end.End, and
+	// returns at once. It calls end.End once, from any goroutine, at the latest
+	// at the deadline of ctx. It delivers nothing with ctx.
+	Hop(ctx context.Context, p *packet.Packet, end Ending)
+}
+
+// An Ending takes the verdict on a packet that a Hop was given.
+type Ending interface {
+	// End is to the walk of the packet what the return of Handle is. The first
+	// call counts, further ones do nothing.
+	End(packet.Verdict, error)
+
+	// Name is the packet's name, the zero Name if it has none.
+	Name() Name
+}
+
+// A Name is the same for a packet when it is handed to a Hop again because the
+// process of the Hop has died, and is no other packet's. There are none in a
+// server that is one process.
+type Name struct {
+	Origin  uint64 // the process that holds the packet; random
+	Num     uint64 // its number there, increasing
+	Part    uint64 // copies and what else derives from it have their own
+	Settled uint64 // all numbers of Origin below it will not come again
+}
+
 // An Updater takes new arguments while it runs.
 type Updater interface {
 	// Prepare checks args and readies everything that can fail. commit puts

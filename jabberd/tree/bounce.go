@@ -14,6 +14,9 @@ func (e *Engine) unclaimed(w *worker, d *delivery, reject *packet.Reject) {
 		reject = packet.Refuse("service-unavailable", "")
 	}
 	d.result, d.reason = packet.Refused, reject
+	if d.hop {
+		return // it is answered where it came from
+	}
 	switch d.p.Kind {
 	case packet.Normal:
 		if why := unanswerable(&d.p); why != "" {

@@ -119,7 +119,7 @@ func (c *core) hold(d *delivery) {
 }
 
 func (c *core) record(d *delivery, cause uint64) Delivery {
-	r := Delivery{Num: d.num, Cause: cause, Ask: d.waiter != nil, Packet: d.p}
+	r := Delivery{Num: d.num, Cause: cause, Ask: d.waiter != nil, Hop: d.hop, Packet: d.p}
 	if d.deadline != 0 {
 		r.Timeout = c.e.clock.left(d.deadline)
 	}

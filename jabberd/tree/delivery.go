@@ -34,6 +34,7 @@ type delivery struct {
 	entry    bool  // a log entry that counts as pending
 	replica  bool  // it copies to one store what another has changed
 	observer bool  // a copy for a section that observes
+	hop      bool  // it was handed over by another tree, which wants its verdict; see module.SourceConfig
 	fenced   bool  // plugin: its number, when it gets one, belongs to the fence
 
 	serial bool             // XDB: a change of what several stores have: others of its owner wait until it is settled
@@ -118,14 +119,24 @@ func (e *Engine) settle(d *delivery) {
 		e.stale.failed(d)
 	case d.entry:
 		e.log.pending.Add(-1)
-	case d.source != nil:
-		d.source.settle(d)
 	case d.waiter != nil:
 		d.waiter.end(d)
-	case d.from != nil:
-		d.from.settle(d)
+	default:
+		d.tell()
 	}
 	e.pool.put(d)
+}
+
+// tell tells whoever holds d how it ended, once.
+func (d *delivery) tell() {
+	source, from := d.source, d.from
+	d.source, d.from = nil, nil
+	switch {
+	case source != nil:
+		source.settle(d)
+	case from != nil:
+		from.settle(d)
+	}
 }
 
 // causeOf makes child something that d waits for and inherits from it.

@@ -320,7 +320,7 @@ func (r *Remote) enter(w *worker, rec *Delivery) {
 		d.deadline = e.clock.after(rec.Timeout)
 	}
 	if rec.Num != 0 {
-		d.from, d.num = r, rec.Num
+		d.from, d.num, d.hop = r, rec.Num, rec.Hop
 		d.origin, d.named = r.id, rec.Num
 	}
 	if rec.Cause != 0 {

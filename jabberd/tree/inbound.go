@@ -10,6 +10,7 @@ type inbound struct {
 	rec   Walk
 	epoch uint64
 	stop  Stop
+	first int           // the step that it began with
 	orig  packet.Packet // to see whether a link changed it
 }
 
@@ -194,24 +195,43 @@ func (e *Engine) resume(w *worker, d *delivery) {
 	for k.step < len(s.steps) && s.steps[k.step].link < int(in.rec.Link) {
 		k.step++
 	}
-	first := k.step
+	in.first = k.step
 	if in.rec.Answer != nil {
 		d.answer = in.rec.Answer
 		for k.step < len(s.steps) && s.steps[k.step].remote == nil {
 			k.step++
 		}
-		e.showSince(w, k, first)
+		e.showSince(w, k, in.first)
 		in.stop = Stop{Verdict: packet.Claim, Answer: d.answer}
 		e.finish(w, d)
 		return
 	}
-	v, err := e.local(w, k)
+	e.goOn(w, k)
+}
+
+// goOn asks the handlers of this process from the walk's step on, until its
+// verdict is known or a module.Hop will say it.
+func (e *Engine) goOn(w *worker, k *walk) {
+	v, err := packet.Pass, error(nil)
+	for err == nil && v == packet.Pass && k.step < len(k.s.steps) && k.s.steps[k.step].remote == nil {
+		if k.s.steps[k.step].hop != nil {
+			e.hand(w, k)
+			return
+		}
+		v, err = e.local(w, k)
+	}
+	e.conclude(w, k, v, err)
+}
+
+// conclude answers the walk of the core with a verdict or an error.
+func (e *Engine) conclude(w *worker, k *walk, v packet.Verdict, err error) {
+	d, s, in := k.d, k.s, k.d.inbound
 	in.stop = Stop{Verdict: v}
 	switch {
 	case err != nil:
 		in.stop.Reject = rejectOf(err)
 	case v == packet.Claim && d.answer != nil:
-		e.showSince(w, k, first)
+		e.showSince(w, k, in.first)
 		in.stop.Answer, d.answer = d.answer, nil
 	case v == packet.Pass:
 		in.stop.Link = uint16(len(s.links))

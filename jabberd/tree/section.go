@@ -23,8 +23,9 @@ type section struct {
 	observe bool
 	uplink  bool
 	falls   bool    // where it has nothing, the next store is asked
-	local   bool    // no step is a hop
+	local   bool    // no step is a hop, nor a module.Hop
 	pipe    *Remote // the one process that does it all: its packets need not wait for one another's verdict
+	hops    bool    // it is one module.Hop: the same holds
 	timeout time.Duration
 	queue   int
 	links   []link
@@ -42,11 +43,12 @@ type link struct {
 	watches bool // somebody there wants to see answers
 }
 
-// A step is what the engine does at once: ask one handler, or hand over to a
-// process that asks several.
+// A step is what the engine does at once: ask one handler, or hand over, to a
+// process that asks several or to a handler that says later how it ended.
 type step struct {
 	link    int // the first link
 	handler packet.Handler
+	hop     module.Hop // handler, if it is one
 	remote  *Remote
 	watches bool
 	onCrash module.OnCrash // while the remote is gone
@@ -79,7 +81,9 @@ func (s *section) compile(e *Engine) {
 		switch {
 		case l.passive:
 		case l.Process == e.config.Process:
-			s.steps = append(s.steps, step{link: i, handler: l.handler, watches: l.watcher != nil})
+			hop, _ := l.handler.(module.Hop)
+			s.local = s.local && hop == nil // the core holds, and names, what is handed over
+			s.steps = append(s.steps, step{link: i, handler: l.handler, hop: hop, watches: l.watcher != nil})
 		default:
 			s.local = false
 			r := e.Remote(l.Process)
@@ -93,9 +97,9 @@ func (s *section) compile(e *Engine) {
 		}
 	}
 	s.alone = newBranch("", []*section{s})
-	s.pipe = nil
+	s.pipe, s.hops = nil, false
 	if len(s.steps) == 1 {
-		s.pipe = s.steps[0].remote
+		s.pipe, s.hops = s.steps[0].remote, s.steps[0].hop != nil
 	}
 }
 

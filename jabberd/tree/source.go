@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
@@ -39,7 +40,12 @@ func (s *source) Deliver(ctx context.Context, p *packet.Packet, tag uint64) erro
 	}
 	e := s.e
 	d := e.pool.get(p)
-	d.source, d.tag = s, tag
+	d.source, d.tag, d.hop = s, tag, s.config.Hop
+	if s.config.Hop {
+		if until, ok := ctx.Deadline(); ok {
+			d.deadline = e.clock.after(time.Until(until))
+		}
+	}
 	w := e.worker()
 	defer e.release(w)
 	e.deliver(w, d)

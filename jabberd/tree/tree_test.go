@@ -20,6 +20,7 @@ type handle = func(ctx context.Context, env module.Env, p *packet.Packet) (packe
 type rig struct {
 	t        *testing.T
 	handlers map[string]handle
+	hops     map[string]hop // modules that say later how it ended
 	core     *tree.Engine
 	plugins  map[string]*tree.Engine
 	plan     []module.Section
@@ -91,6 +92,9 @@ func (r *rig) modules() []module.Module {
 			r.envs.Store(name, env)
 			return packet.HandlerFunc(func(ctx context.Context, p *packet.Packet) (packet.Verdict, error) { return h(ctx, env, p) }), nil
 		}))
+	}
+	for name, h := range r.hops {
+		list = append(list, module.Define(name, "", kinds, func(module.Env, struct{}) (packet.Handler, error) { return h, nil }))
 	}
 	return list
 }

@@ -19,11 +19,17 @@ func (e *Engine) deliver(w *worker, d *delivery) {
 	w.push(e.keys.enter(d, e.pipeOf))
 }
 
-// pipeOf finds the branch of d in the core, and returns the section whose process
-// d goes to without anybody here needing its verdict for the next packet of the
-// key, nil if there is none.
+// pipeOf finds the branch of d in the core, and returns the section whose process,
+// or whose module.Hop, d goes to without anybody here needing its verdict for the
+// next packet of the key, nil if there is none.
 func (e *Engine) pipeOf(d *delivery) *section {
-	if d.inbound != nil || d.observer || !e.config.Core {
+	if d.inbound != nil {
+		if s := e.sections[d.inbound.rec.Section]; s.hops {
+			return s
+		}
+		return nil
+	}
+	if d.observer || !e.config.Core {
 		return nil
 	}
 	d.branch = e.branchOf(&d.p)
@@ -31,7 +37,7 @@ func (e *Engine) pipeOf(d *delivery) *section {
 		return nil
 	}
 	for _, s := range d.branch.sections {
-		if !s.observe && s.pipe != nil {
+		if !s.observe && (s.pipe != nil || s.hops) {
 			return s
 		}
 	}
@@ -164,11 +170,15 @@ func (e *Engine) observe(d *delivery, s *section) {
 }
 
 // walk goes on with a walk at its next step until it ends or is with another
-// process.
+// process or a module.Hop.
 func (e *Engine) walk(w *worker, k *walk) {
 	for k.step < len(k.s.steps) {
-		if r := k.s.steps[k.step].remote; r != nil {
-			r.hop(w, k)
+		switch st := &k.s.steps[k.step]; {
+		case st.remote != nil:
+			st.remote.hop(w, k)
+			return
+		case st.hop != nil:
+			e.hand(w, k)
 			return
 		}
 		if v, err := e.local(w, k); err != nil || v != packet.Pass {
@@ -193,7 +203,7 @@ func (e *Engine) local(w *worker, k *walk) (v packet.Verdict, err error) {
 		}
 		t.end()
 	}()
-	for steps := k.s.steps; k.step < len(steps) && steps[k.step].remote == nil; k.step++ {
+	for steps := k.s.steps; k.step < len(steps) && steps[k.step].remote == nil && steps[k.step].hop == nil; k.step++ {
 		v, err = steps[k.step].handler.Handle(t, &k.p)
 		if err != nil {
 			return v, err
@@ -226,12 +236,17 @@ func (e *Engine) commit(w *worker, t *txn) {
 
 // abort forgets what a handler delivered before its error.
 func (e *Engine) abort(t *txn, k *walk, err error) {
+	e.forget(t)
+	e.log.failure(k.d, k.s, &k.s.links[k.s.steps[k.step].link], err)
+}
+
+// forget drops what a handler delivered.
+func (e *Engine) forget(t *txn) {
 	for i, c := range t.out {
 		e.pool.put(c)
 		t.out[i] = nil
 	}
 	t.out = t.out[:0]
-	e.log.failure(k.d, k.s, &k.s.links[k.s.steps[k.step].link], err)
 }
 
 // end ends a walk with a verdict or an error.
@@ -286,6 +301,9 @@ func (e *Engine) finish(w *worker, d *delivery) {
 		e.leave(w, d.key)
 	}
 	d.group.handled(e, d)
+	if d.hop {
+		d.tell()
+	}
 	e.done(d)
 }
 
