@@ -1,6 +1,7 @@
 // Package accept takes connections of external components (XEP-0114): programs
 // that are domains of their own, in whatever language. Packets for the hosts of
 // its section are written to their components, and what these say enters the tree.
+// Or it takes the connection of another jabberd, on the native link.
 package accept
 
 import (
@@ -10,8 +11,6 @@ import (
 	"net"
 	"slices"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
@@ -27,20 +26,21 @@ var Module = define()
 
 func define() module.Module {
 	m := module.Define("accept", "Connections of external components (XEP-0114). Each host of the section is a component, which is sent "+
-		"the packets for it, and what it says enters the tree.", module.On(packet.Normal, packet.Session), New)
+		"the packets for it, and what it says enters the tree. With the block native, the connection of another jabberd instead, over TLS.", module.On(packet.Normal, packet.Session), New)
 	m.Claims = module.ClaimsAll
 	return m
 }
 
 // Args are the arguments of accept.
 type Args struct {
-	Listen []string        `json:"listen" default:"127.0.0.1:5347" doc:"Addresses to listen on. There is no encryption: the network has to be trusted."`
-	Secret string          `json:"secret" required:"true" secret:"true" doc:"What components prove to know."`
-	From   bool            `json:"check_from" default:"true" doc:"End the stream of a component that sends from another domain than its own. Without, a component may speak for everybody."`
-	Hold   peer.Hold       `json:"hold" doc:"What waits while a component is away."`
-	Ping   peer.Ping       `json:"ping" doc:"How a dead component is found out."`
-	Login  module.Duration `json:"login_timeout" default:"30s" doc:"How long a component may take for the handshake."`
-	Stanza module.Size     `json:"max_stanza" default:"1MiB" doc:"The largest stanza taken from a component; a larger one ends its stream."`
+	Listen []string        `json:"listen" default:"127.0.0.1:5347" doc:"Addresses to listen on. Components are not encrypted: the network has to be trusted."`
+	Secret string          `json:"secret" required:"true" secret:"true" doc:"What components, or the other server, prove to know."`
+	From   bool            `json:"check_from" default:"true" doc:"End the stream of a component that sends from another domain than its own, and refuse what another server sends from hosts that it may not speak for. Without, either may speak for everybody."`
+	Native *native         `json:"native" doc:"Take another jabberd instead of components, on the native link: nothing is lost, repeated or reordered when the connection breaks."`
+	Hold   peer.Hold       `json:"hold" doc:"What waits while a component, or the other server, is away."`
+	Ping   peer.Ping       `json:"ping" doc:"How a dead connection is found out."`
+	Login  module.Duration `json:"login_timeout" default:"30s" doc:"How long a handshake may take."`
+	Stanza module.Size     `json:"max_stanza" default:"1MiB" doc:"The largest stanza taken from a component; a larger one ends its stream. Another server's is refused."`
 	Buffer module.Size     `json:"max_buffer" default:"4MiB" doc:"What may wait for one component, connected or not; further packets bounce, with resource-constraint."`
 	Window int             `json:"window" default:"256" doc:"Packets of one component under way at once; with more it has to wait."`
 	Max    int             `json:"max_connections" default:"1000" doc:"Connections at once, before and behind the handshake; further ones are closed at once."`
@@ -48,11 +48,10 @@ type Args struct {
 
 // Components is the handler: the components of one section.
 type Components struct {
-	env       module.Env
-	args      Args
-	listeners []net.Listener
-	names     *jid.Cache
-	open      atomic.Int64
+	env   module.Env
+	args  Args
+	door  door
+	names *jid.Cache
 
 	mu    sync.RWMutex
 	peers map[string]*peer.Peer // by host
@@ -67,19 +66,16 @@ func New(env module.Env, a Args) (packet.Handler, error) {
 		return nil, module.BadArg("listen", "is empty")
 	case a.Window < 1:
 		return nil, module.BadArg("window", "is less than 1")
+	case a.Native != nil:
+		return newServer(env, a)
 	}
-	return &Components{env: env, args: a, names: jid.NewCache(4096), peers: map[string]*peer.Peer{}}, nil
+	return &Components{env: env, args: a, door: door{env: env, most: a.Max}, names: jid.NewCache(4096), peers: map[string]*peer.Peer{}}, nil
 }
 
 // Start binds the listeners, and begins to wait for the components.
 func (c *Components) Start(ctx context.Context) error {
-	for _, address := range c.args.Listen {
-		l, err := c.env.Listen(ctx, "tcp", address)
-		if err != nil {
-			return err
-		}
-		c.listeners = append(c.listeners, l)
-		c.env.Log().Info("listening for components", "address", l.Addr().String())
+	if err := c.door.listen(ctx, c.args.Listen, "components"); err != nil {
+		return err
 	}
 	for _, host := range c.env.Hosts() {
 		c.peer(host)
@@ -89,41 +85,8 @@ func (c *Components) Start(ctx context.Context) error {
 
 // Run takes connections until ctx is done, and then ends those there are.
 func (c *Components) Run(ctx context.Context) error {
-	var all sync.WaitGroup
-	for _, l := range c.listeners {
-		stop := context.AfterFunc(ctx, func() { l.Close() })
-		defer stop()
-		all.Go(func() { c.accept(ctx, l, &all) })
-	}
-	all.Wait()
+	c.door.run(ctx, c.serve)
 	return nil
-}
-
-// accept takes connections until the listener is closed.
-func (c *Components) accept(ctx context.Context, l net.Listener, all *sync.WaitGroup) {
-	for {
-		nc, err := l.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return
-		case err != nil: // too many open files: wait for some to be closed
-			c.env.Log().Warn("accept: " + err.Error())
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(100 * time.Millisecond):
-			}
-			continue
-		case c.open.Load() >= int64(c.args.Max):
-			nc.Close()
-			continue
-		}
-		c.open.Add(1)
-		all.Go(func() {
-			defer c.open.Add(-1)
-			c.serve(ctx, nc)
-		})
-	}
 }
 
 // serve is the life of a connection.

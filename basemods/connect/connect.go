@@ -1,19 +1,18 @@
 // Package connect makes a section a component of another server (XEP-0114): it
 // connects, and connects again whenever the connection is lost. Packets routed to
-// the section are written to the server, and what that says enters the tree.
+// the section are written to the server, and what that says enters the tree. Or it
+// links the section to another jabberd, natively.
 package connect
 
 import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net"
-	"strings"
-	"time"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/hosts"
 	"github.com/jabberii/server/plugins/sdk/peer"
 	"github.com/jabberii/server/plugins/xmpp/component"
 	"github.com/jabberii/server/plugins/xmpp/jid"
@@ -25,17 +24,18 @@ var Module = define()
 
 func define() module.Module {
 	m := module.Define("connect", "A connection to another server, as its component (XEP-0114). Packets for the section are sent to that "+
-		"server, and what it says enters the tree.", module.On(packet.Normal, packet.Session), New)
+		"server, and what it says enters the tree. With the block native, the connection to another jabberd, over TLS.", module.On(packet.Normal, packet.Session), New)
 	m.Claims = module.ClaimsAll
 	return m
 }
 
 // Args are the arguments of connect.
 type Args struct {
-	To     string          `json:"to" required:"true" doc:"Where the server takes components, host:port. There is no encryption: the network has to be trusted."`
-	Host   string          `json:"host" required:"true" doc:"The component's name, a domain."`
-	Secret string          `json:"secret" required:"true" secret:"true" doc:"What the component proves to know."`
-	Check  bool            `json:"check_from" default:"true" doc:"Refuse packets to the server that are not from the component's domain, for which most servers end the stream, and what the server sends to another domain or in the name of one that is served here."`
+	To     string          `json:"to" required:"true" doc:"Where the server takes components, or the native link, host:port. A component's connection is not encrypted: the network has to be trusted."`
+	Host   string          `json:"host" doc:"The component's name, a domain; required without native."`
+	Secret string          `json:"secret" required:"true" secret:"true" doc:"What the component proves to know, or both servers on a native link."`
+	Check  bool            `json:"check_from" default:"true" doc:"Refuse packets to the server that are not from the component's domain, for which most servers end the stream, and what the server sends to another domain or in the name of one that is served here. On a native link, refuse what the server sends from hosts that it may not speak for."`
+	Native *native         `json:"native" doc:"Link with another jabberd, on the native link: nothing is lost, repeated or reordered when the connection breaks."`
 	Hold   peer.Hold       `json:"hold" doc:"What waits while the server is away."`
 	Ping   peer.Ping       `json:"ping" doc:"How a dead connection is found out."`
 	Retry  retry           `json:"retry" doc:"When to connect again. The time doubles with each attempt, and is spread at random between half of it and the whole."`
@@ -43,11 +43,6 @@ type Args struct {
 	Stanza module.Size     `json:"max_stanza" default:"1MiB" doc:"The largest stanza taken from the server; a larger one ends the stream."`
 	Buffer module.Size     `json:"max_buffer" default:"4MiB" doc:"What may wait for the server, connected or not; further packets bounce, with resource-constraint."`
 	Window int             `json:"window" default:"256" doc:"Packets of the server under way at once; with more it has to wait."`
-}
-
-type retry struct {
-	First module.Duration `json:"first" default:"1s" doc:"The time before the first attempt to connect again."`
-	Most  module.Duration `json:"most" default:"1m" doc:"The longest time between two attempts. A stream that lasted longer makes the next attempt a first one."`
 }
 
 // Component is the handler: the stream of one section.
@@ -60,13 +55,8 @@ type Component struct {
 
 // New makes the handler. It has no effects.
 func New(env module.Env, a Args) (packet.Handler, error) {
-	name, err := jid.Parse(a.Host)
 	_, _, badAddress := net.SplitHostPort(a.To)
 	switch {
-	case err != nil:
-		return nil, module.BadArg("host", "%v", err)
-	case !name.IsServer():
-		return nil, module.BadArg("host", "%q is not a domain", a.Host)
 	case badAddress != nil:
 		return nil, module.BadArg("to", "%q is not host:port", a.To)
 	case a.Secret == "":
@@ -75,6 +65,17 @@ func New(env module.Env, a Args) (packet.Handler, error) {
 		return nil, module.BadArg("window", "is less than 1")
 	case a.Retry.First <= 0 || a.Retry.Most < a.Retry.First:
 		return nil, module.BadArg("retry", "first is more than nothing, and at most the longest time, %v", a.Retry.Most)
+	case a.Native != nil:
+		return newServer(env, a)
+	case a.Host == "":
+		return nil, module.BadArg("host", "is required: the component's name")
+	}
+	name, err := jid.Parse(a.Host)
+	switch {
+	case err != nil:
+		return nil, module.BadArg("host", "%v", err)
+	case !name.IsServer():
+		return nil, module.BadArg("host", "%q is not a domain", a.Host)
 	}
 	return &Component{env: env, args: a, name: name}, nil
 }
@@ -90,25 +91,8 @@ func (c *Component) Start(context.Context) error {
 
 // Run keeps the section connected until ctx is done.
 func (c *Component) Run(ctx context.Context) error {
-	first, most := c.args.Retry.First.Std(), c.args.Retry.Most.Std()
-	log := c.env.Log().With("host", c.name.Domain(), "to", c.args.To)
-	for pause := first; ; pause = min(2*pause, most) {
-		began := time.Now()
-		err := c.connect(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if time.Since(began) > most {
-			pause = first
-		}
-		spread := pause/2 + rand.N(pause/2+1)
-		log.Warn("not connected: "+err.Error(), "retry", spread.Round(time.Millisecond).String())
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(spread):
-		}
-	}
+	c.args.Retry.keep(ctx, c.env.Log().With("host", c.name.Domain(), "to", c.args.To), c.connect)
+	return nil
 }
 
 // connect is the life of one connection.
@@ -165,12 +149,7 @@ func (c *Component) servedElsewhere(domain string) bool {
 	if !c.env.Serves(packet.Normal, domain) {
 		return false
 	}
-	for _, h := range c.env.Hosts() {
-		if suffix, ok := strings.CutPrefix(h, "*"); h == domain || ok && suffix != "" && strings.HasSuffix(domain, suffix) {
-			return false
-		}
-	}
-	return true
+	return !hosts.Below(c.env.Hosts(), domain)
 }
 
 // Handle gives packets to the server.

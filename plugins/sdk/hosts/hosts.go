@@ -44,6 +44,17 @@ func Match(name, host string) bool {
 	return wild && len(host) > len(suffix) && strings.HasSuffix(host, suffix)
 }
 
+// Below is MatchAny without "*": it reports whether host is one that the names
+// mean, and not just one of all.
+func Below(names []string, host string) bool {
+	for _, n := range names {
+		if n != "*" && Match(n, host) {
+			return true
+		}
+	}
+	return false
+}
+
 // MatchAny reports whether one of the names stands for host.
 func MatchAny(names []string, host string) bool {
 	for _, n := range names {

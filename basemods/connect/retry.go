@@ -1,0 +1,37 @@
+package connect
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jabberii/server/jabberd/module"
+)
+
+type retry struct {
+	First module.Duration `json:"first" default:"1s" doc:"The time before the first attempt to connect again."`
+	Most  module.Duration `json:"most" default:"1m" doc:"The longest time between two attempts. A stream that lasted longer makes the next attempt a first one."`
+}
+
+// keep connects, and again whenever the connection has ended, until ctx is done.
+func (r retry) keep(ctx context.Context, log *slog.Logger, connect func(context.Context) error) {
+	first, most := r.First.Std(), r.Most.Std()
+	for pause := first; ; pause = min(2*pause, most) {
+		began := time.Now()
+		err := connect(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > most {
+			pause = first
+		}
+		spread := pause/2 + rand.N(pause/2+1)
+		log.Warn("not connected: "+err.Error(), "retry", spread.Round(time.Millisecond).String())
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(spread):
+		}
+	}
+}
