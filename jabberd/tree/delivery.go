@@ -34,6 +34,7 @@ type delivery struct {
 	entry    bool  // a log entry that counts as pending
 	replica  bool  // it copies to one store what another has changed
 	observer bool  // a copy for a section that observes
+	passes   bool  // plugin: it was to pass through when its turn came; see pipeOf
 	hop      bool  // it was handed over by another tree, which wants its verdict; see module.SourceConfig
 	fenced   bool  // plugin: its number, when it gets one, belongs to the fence
 

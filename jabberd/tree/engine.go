@@ -64,7 +64,8 @@ type Engine struct {
 	counts   counts
 	log      logs
 	stale    stales
-	core     *core // plugin: the way to the core; nil in the core
+	core     *core    // plugin: the way to the core; nil in the core
+	passing  *section // plugin: stands for what it does not handle itself; see pipeOf
 
 	mu       sync.Mutex
 	remotes  map[string]*Remote
@@ -93,7 +94,7 @@ func New(c Config) *Engine {
 	e.log.e = e
 	e.stale.log, e.stale.changes = &e.log, make(chan struct{}, 1)
 	if !c.Core {
-		e.core = newCore(e)
+		e.core, e.passing = newCore(e), &section{}
 	}
 	e.attachOwn()
 	go e.clock.run(e.stop, e.tick)

@@ -119,6 +119,15 @@ func (k *key) begin(pipeOf func(*delivery) *section) *delivery {
 	return d
 }
 
+// unpipe says that the delivery which the caller is beginning is not piped after
+// all: what comes behind it waits for its end.
+func (ks *keys) unpipe(id uint64) {
+	s := &ks.shard[id%uint64(len(ks.shard))]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys[id].pipe = nil
+}
+
 // begun says that the caller has begun a delivery, and returns the next that it
 // is to begin.
 func (ks *keys) begun(id uint64, pipeOf func(*delivery) *section) *delivery {

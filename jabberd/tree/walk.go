@@ -19,21 +19,29 @@ func (e *Engine) deliver(w *worker, d *delivery) {
 	w.push(e.keys.enter(d, e.pipeOf))
 }
 
-// pipeOf finds the branch of d in the core, and returns the section whose process,
-// or whose module.Hop, d goes to without anybody here needing its verdict for the
-// next packet of the key, nil if there is none.
+// pipeOf finds the branch of d, and returns the section whose process, or whose
+// module.Hop, d goes to without anybody here needing its verdict for the next
+// packet of the key, nil if there is none. In a plugin all that passes through is
+// piped together: walks for a module.Hop, and what goes out to the core.
 func (e *Engine) pipeOf(d *delivery) *section {
 	if d.inbound != nil {
-		if s := e.sections[d.inbound.rec.Section]; s.hops {
-			return s
+		if e.sections[d.inbound.rec.Section].hops {
+			return e.passing
 		}
 		return nil
 	}
-	if d.observer || !e.config.Core {
+	if d.observer {
 		return nil
 	}
 	d.branch = e.branchOf(&d.p)
-	if d.branch == nil || d.branch.counted != 1 || d.p.Kind == packet.XDB {
+	switch {
+	case d.p.Kind == packet.XDB:
+		return nil
+	case !e.config.Core && (d.branch == nil || !d.branch.local):
+		d.passes = true
+		return e.passing
+	case !e.config.Core || d.branch == nil || d.branch.counted != 1:
+		d.passes = false
 		return nil
 	}
 	for _, s := range d.branch.sections {
@@ -89,6 +97,9 @@ func (e *Engine) away(w *worker, d *delivery) bool {
 	for {
 		changes := e.core.fence.changes.Load()
 		if d.branch = e.branchOf(&d.p); d.branch != nil && d.branch.local && !e.core.behind(d) {
+			if d.passes { // it has become local just now
+				e.keys.unpipe(key)
+			}
 			return false
 		}
 		if e.outward(d, changes) { // d may have ended
