@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jabberii/server/bench/crowd"
 	"github.com/jabberii/server/bench/peer"
 	"github.com/jabberii/server/bench/report"
 )
@@ -98,16 +99,16 @@ func caseNames() string {
 // could be started. Jabberd has to be among them, as far as it was asked for;
 // another server may be missing on this machine.
 func (l *lab) prepare(ctx context.Context, servers []*peer.Server, cases []benchCase) ([]*peer.Server, error) {
-	users, contacts := 0, 0
+	all := crowd.Crowd{Prefix: "u"}
 	for _, c := range cases {
-		users, contacts = max(users, c.users), max(contacts, c.contacts)
+		all.Users, all.Contacts = max(all.Users, c.users), max(all.Contacts, c.contacts)
 	}
 	var ready []*peer.Server
 	for _, s := range servers {
 		began := time.Now()
 		r, err := s.Start(ctx, &l.Lab)
 		if err == nil {
-			err = r.Prepare(ctx, users, contacts)
+			err = r.Prepare(ctx, all)
 			r.Stop()
 		}
 		switch {

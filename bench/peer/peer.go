@@ -22,6 +22,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jabberii/server/bench/crowd"
 	"github.com/jabberii/server/bench/proc"
 )
 
@@ -51,7 +52,7 @@ type Server struct {
 
 	prepare  func(*Lab, *place) ([]*exec.Cmd, error)
 	version  func(*Lab) string
-	accounts func(ctx context.Context, r *Running, users int) error
+	accounts func(context.Context, *Running, crowd.Crowd) error
 }
 
 // A place is what a server's settings are made of.
@@ -199,39 +200,44 @@ func (r *Running) Stop() {
 // HasAccounts reports whether the server has accounts, and with them rosters.
 func (s *Server) HasAccounts() bool { return s.accounts != nil }
 
-// What a server's folder says of the accounts that are in it.
-type accounts struct{ Users, Contacts int }
-
-// Prepare sees to it that users u0 to u(users-1) have accounts, and, if contacts
-// is not 0, that groups of contacts+1 of them are contacts of each other.
-func (r *Running) Prepare(ctx context.Context, users, contacts int) error {
+// Prepare sees to it that the users of a crowd have accounts and contacts. What
+// earlier runs have made is in the server's folder, and stays.
+func (r *Running) Prepare(ctx context.Context, c crowd.Crowd) error {
 	if r.accounts == nil {
 		return nil
 	}
-	var have accounts
+	have := map[string]crowd.Crowd{} // by prefix
 	file := filepath.Join(r.Dir, "accounts.json")
 	if text, err := os.ReadFile(file); err == nil {
 		if err := json.Unmarshal(text, &have); err != nil {
 			return fmt.Errorf("read %s: %w", file, err)
 		}
 	}
-	if have.Users < users {
-		if err := r.accounts(ctx, r, users); err != nil {
+	known := have[c.Prefix]
+	if known.Users < c.Users || known.Hosts != c.Hosts {
+		if err := r.accounts(ctx, r, c); err != nil {
 			return fmt.Errorf("%s: accounts: %w", r.Name, err)
 		}
-		have = accounts{Users: users}
+		known = crowd.Crowd{Users: c.Users, Hosts: c.Hosts}
 	}
-	if contacts > 0 && have.Contacts != contacts {
-		if _, err := r.Load(ctx, "contacts", "-users", strconv.Itoa(users), "-contacts", strconv.Itoa(contacts), "-mech", r.Chat); err != nil {
+	if c.Contacts > 0 && known.Contacts != c.Contacts {
+		if _, err := r.Load(ctx, "contacts", append(CrowdFlags(c), "-mech", r.Chat)...); err != nil {
 			return fmt.Errorf("%s: contacts: %w", r.Name, err)
 		}
-		have.Contacts = contacts
+		known.Contacts = c.Contacts
 	}
+	have[c.Prefix] = known
 	text, err := json.Marshal(have)
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(file, text, 0o600)
+}
+
+// CrowdFlags are those of xload that say the same.
+func CrowdFlags(c crowd.Crowd) []string {
+	return []string{"-prefix", c.Prefix, "-users", strconv.Itoa(c.Users), "-hosts", strconv.Itoa(max(c.Hosts, 1)),
+		"-contacts", strconv.Itoa(c.Contacts), "-hubs", strconv.Itoa(c.Hubs)}
 }
 
 // A Measurement is what xload prints.

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"text/template"
 	"time"
+
+	"github.com/jabberii/server/bench/crowd"
 )
 
 //go:embed config
@@ -134,7 +136,8 @@ func jabberd2Database(file string) error {
 	return nil
 }
 
-// Jabberd is this server with a file of conf/ and variables of it.
+// Jabberd is this server with a configuration, a path from the repository's
+// root, that has the variables of conf/jabberd.hcl, and values of its variables.
 func Jabberd(name, conf string, vars ...string) *Server {
 	return &Server{
 		Name: name, Chat: "SCRAM-SHA-1", Login: "SCRAM-SHA-1", Acks: true,
@@ -143,7 +146,7 @@ func Jabberd(name, conf string, vars ...string) *Server {
 			return strings.TrimSpace(string(out))
 		},
 		prepare: func(lab *Lab, p *place) ([]*exec.Cmd, error) {
-			args := []string{"run", filepath.Join(lab.Root, conf)}
+			args := []string{"run", conf}
 			for _, v := range append([]string{"tls=optional", "data_dir=" + p.Dir, "host=" + Domain,
 				fmt.Sprintf("c2s_port=%d", p.Port), fmt.Sprintf("c2s_tls_port=%d", p.TLS)}, vars...) {
 				args = append(args, "--var", v)
@@ -157,10 +160,11 @@ func Jabberd(name, conf string, vars ...string) *Server {
 }
 
 // imported makes accounts with jabberd's own command.
-func imported(ctx context.Context, r *Running, users int) error {
+func imported(ctx context.Context, r *Running, c crowd.Crowd) error {
 	var list strings.Builder
-	for i := range users {
-		fmt.Fprintf(&list, "u%d@%s %s\n", i, Domain, Password)
+	c.Domain = Domain
+	for i := range c.Users {
+		fmt.Fprintf(&list, "%s %s\n", c.JID(i), Password)
 	}
 	// It takes commands a moment after it listens.
 	for patience := time.Now().Add(30 * time.Second); ; {
@@ -178,8 +182,8 @@ func imported(ctx context.Context, r *Running, users int) error {
 }
 
 // inBand makes accounts by XEP-0077.
-func inBand(ctx context.Context, r *Running, users int) error {
-	_, err := r.Load(ctx, "register", "-users", strconv.Itoa(users))
+func inBand(ctx context.Context, r *Running, c crowd.Crowd) error {
+	_, err := r.Load(ctx, "register", CrowdFlags(c)...)
 	return err
 }
 

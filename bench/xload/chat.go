@@ -56,9 +56,9 @@ func chat(l *load) *Result {
 
 // connect logs in both users of all pairs.
 func (v *conversation) connect() bool {
-	v.conns = make([]*Conn, 2*v.load.pairs)
+	v.conns = make([]*Conn, 2*v.load.pairs+v.beside)
 	each(len(v.conns), v.workers, 0, func(i int) {
-		c, err := Login(&v.Config, v.user(i), v.Resource)
+		c, err := v.Login(i, v.Resource)
 		if err == nil {
 			err = c.Present()
 		}
@@ -66,13 +66,17 @@ func (v *conversation) connect() bool {
 			v.failed.add(err)
 			return
 		}
-		c.grow(16 << 10)
 		v.conns[i] = c
+		if i < 2*v.load.pairs {
+			c.grow(16 << 10)
+			return
+		}
+		v.readers.Go(func() { v.ended(c, discard(c)) })
 	})
 	if v.failed.n.Load() > 0 {
 		return false
 	}
-	for i := 0; i < len(v.conns); i += 2 {
+	for i := 0; i < 2*v.load.pairs; i += 2 {
 		address := v.conns[i+1].JID
 		if v.to == "bare" {
 			address = bare(address)
@@ -89,10 +93,10 @@ func (v *conversation) sendAll() *sync.WaitGroup {
 	switch {
 	case v.flood:
 		for _, p := range v.pairs {
-			senders.Go(func() { v.pace([]*pair{p}, v.rate/float64(len(v.pairs))) })
+			senders.Go(func() { v.pour(p, v.rate/float64(len(v.pairs))) })
 		}
 	case v.rate > 0:
-		senders.Go(func() { v.pace(v.pairs, v.rate) })
+		senders.Go(v.pace)
 	default:
 		for _, p := range v.pairs {
 			v.failed.add(p.send(v.window, v.coalesce, v.start))
@@ -101,13 +105,13 @@ func (v *conversation) sendAll() *sync.WaitGroup {
 	return &senders
 }
 
-// pace sends from pairs in turn, so many messages a second over all.
-func (v *conversation) pace(pairs []*pair, rate float64) {
+// pace sends from all pairs in turn.
+func (v *conversation) pace() {
 	start := time.Now()
 	for n := 0; !v.stop.Load(); time.Sleep(500 * time.Microsecond) {
-		for due := int(time.Since(start).Seconds() * rate); n < due && !v.stop.Load(); n++ {
-			p := pairs[n%len(pairs)]
-			if !v.flood && p.open() >= uint64(v.window) {
+		for due := int(time.Since(start).Seconds() * v.rate); n < due && !v.stop.Load(); n++ {
+			p := v.pairs[n%len(v.pairs)]
+			if p.open() >= uint64(v.window) {
 				v.held.Add(1)
 				continue
 			}
@@ -116,6 +120,26 @@ func (v *conversation) pace(pairs []*pair, rate float64) {
 				return
 			}
 		}
+	}
+}
+
+// pour sends from one pair what is due, in few writes and without a window. It
+// waits only while the socket takes no more; what was due meanwhile is not sent
+// later.
+func (v *conversation) pour(p *pair, rate float64) {
+	const most = 64
+	start := time.Now()
+	for n := 0; !v.stop.Load(); {
+		due := int(time.Since(start).Seconds()*rate) - n
+		n += due
+		if due > most {
+			v.held.Add(int64(due - most))
+		}
+		if err := p.send(min(due, most), true, v.start); err != nil {
+			v.failed.add(err)
+			return
+		}
+		time.Sleep(500 * time.Microsecond)
 	}
 }
 

@@ -7,19 +7,18 @@ import (
 	"time"
 )
 
-// contacts puts users in groups of contacts+1 whose members all see each
-// other's presence, through subscription handshakes (RFC 6121, 3.1): every user
-// is online, asks all others of its group, and says yes to all who ask. What is
-// there already is left alone.
+// contacts makes users see each other's presence, through subscription
+// handshakes (RFC 6121, 3.1): every user is online, asks all that are to be its
+// contacts, and says yes to all who ask. What is there already is left alone.
 func contacts(l *load) *Result {
 	var failed failures
-	if l.users%(l.contacts+1) != 0 {
-		failed.add(fmt.Errorf("%d users are not groups of %d", l.users, l.contacts+1))
+	if l.Hubs == 0 && l.Users%(l.Contacts+1) != 0 || l.Hubs > 0 && l.Users != l.Hubs+l.Contacts {
+		failed.add(fmt.Errorf("%d users cannot have %d contacts each (%d hubs)", l.Users, l.Contacts, l.Hubs))
 		return failed.result(nil)
 	}
-	members := make([]*member, l.users)
-	each(l.users, l.workers, 0, func(i int) {
-		c, err := Login(&l.Config, l.user(i), l.Resource)
+	members := make([]*member, l.Users)
+	each(l.Users, l.workers, 0, func(i int) {
+		c, err := l.Login(i, l.Resource)
 		if err != nil {
 			failed.add(err)
 			return
@@ -33,18 +32,18 @@ func contacts(l *load) *Result {
 		go m.read()
 	})
 	if failed.n.Load() == 0 {
-		each(l.users, l.workers, 0, func(i int) {
-			for _, n := range clique(i, l.contacts) {
-				failed.add(members[i].subscribe(l.user(n)+"@"+l.Domain, l.Timeout))
+		each(l.Users, l.workers, 0, func(i int) {
+			for _, n := range l.ContactsOf(i) {
+				failed.add(members[i].subscribe(l.JID(n), l.Timeout))
 			}
 		})
 	}
-	each(l.users, l.workers, 0, func(i int) {
+	each(l.Users, l.workers, 0, func(i int) {
 		if m := members[i]; m != nil {
 			m.conn.Close(true)
 		}
 	})
-	return failed.result(map[string]float64{"users": float64(l.users), "contacts": float64(l.contacts)})
+	return failed.result(map[string]float64{"users": float64(l.Users), "contacts": float64(l.Contacts)})
 }
 
 // A member is an online user of a group.

@@ -15,7 +15,7 @@ func idle(l *load) *Result {
 	var failed failures
 	var lost atomic.Int64
 	var closing atomic.Bool
-	conns := make([]*Conn, l.warm+l.users)
+	conns := make([]*Conn, l.warm+l.Users)
 	open := func(i int) {
 		c, err := l.available(i)
 		if err != nil {
@@ -34,7 +34,7 @@ func idle(l *load) *Result {
 	time.Sleep(l.hold) // what the start and the first logins have left is not theirs
 	memory := proc.MemoryOf(l.pids...)
 	from := l.read()
-	each(l.users, l.workers, l.rate, func(i int) { open(l.warm + i) })
+	each(l.Users, l.workers, l.rate, func(i int) { open(l.warm + i) })
 	to := l.read()
 	loggedIn := proc.MemoryOf(l.pids...)
 	time.Sleep(l.hold / 5)
@@ -42,7 +42,7 @@ func idle(l *load) *Result {
 	time.Sleep(l.hold - l.hold/5)
 	still := l.read()
 	held := proc.MemoryOf(l.pids...)
-	n := float64(max(int64(l.users)-failed.n.Load(), 1))
+	n := float64(max(int64(l.Users)-failed.n.Load(), 1))
 	r := failed.result(map[string]float64{
 		"sessions":                     n,
 		"lost_sessions":                float64(lost.Load()),
@@ -66,14 +66,18 @@ func idle(l *load) *Result {
 // available logs a user in as clients do: the roster, if there should be
 // contacts in it, then presence.
 func (l *load) available(i int) (*Conn, error) {
-	c, err := Login(&l.Config, l.user(i), l.Resource)
+	c, err := l.Login(i, l.Resource)
 	if err != nil {
 		return nil, err
 	}
-	if l.contacts > 0 {
+	return c, l.goOnline(c)
+}
+
+func (l *load) goOnline(c *Conn) (err error) {
+	if l.Contacts > 0 {
 		var r roster
-		if r, err = c.fetchRoster(); err == nil && r.mutual() != l.contacts {
-			err = fmt.Errorf("%s has %d contacts, not %d", c.User, r.mutual(), l.contacts)
+		if r, err = c.fetchRoster(); err == nil && r.mutual() != l.Contacts {
+			err = fmt.Errorf("%s has %d contacts, not %d", c.User, r.mutual(), l.Contacts)
 		}
 	}
 	if err == nil {
@@ -81,9 +85,8 @@ func (l *load) available(i int) (*Conn, error) {
 	}
 	if err != nil {
 		c.socket.Close()
-		return nil, err
 	}
-	return c, nil
+	return err
 }
 
 // discard reads a stream until it ends.

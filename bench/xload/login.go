@@ -7,16 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"time"
+
+	"github.com/jabberii/server/bench/crowd"
 )
 
 // Config is what every mode needs to know about the server under test.
 type Config struct {
+	crowd.Crowd
 	Addr      string
-	Domain    string
-	Prefix    string // users are PREFIX0, PREFIX1, ...
-	First     int    // number of the first of them
+	First     int // number of the first user that this load is of
 	Password  string
 	TLS       string // off, starttls, direct
 	Mechanism string // PLAIN, SCRAM-SHA-1, SCRAM-SHA-256
@@ -28,21 +28,20 @@ type Config struct {
 	keys      *derived
 }
 
-func (c *Config) user(i int) string { return c.Prefix + strconv.Itoa(c.First+i) }
-
-// Login runs the whole negotiation for one user: stream, TLS, SASL, bind, and
+// Login runs the whole negotiation for a user: stream, TLS, SASL, bind, and
 // stream management if asked for.
-func Login(config *Config, user, resource string) (c *Conn, err error) {
+func (config *Config) Login(i int, resource string) (c *Conn, err error) {
 	for try := 0; ; try++ {
-		if c, err = login(config, user, resource); err == nil || try >= config.Retries {
+		if c, err = config.login(config.First+i, resource); err == nil || try >= config.Retries {
 			return c, err
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
 }
 
-func login(config *Config, user, resource string) (*Conn, error) {
-	c, features, err := dial(config)
+func (config *Config) login(number int, resource string) (*Conn, error) {
+	user := config.User(number)
+	c, features, err := config.dial(number)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", user, err)
 	}
@@ -58,13 +57,13 @@ func login(config *Config, user, resource string) (*Conn, error) {
 }
 
 // dial connects and negotiates up to the features that precede authentication.
-func dial(config *Config) (*Conn, []byte, error) {
+func (config *Config) dial(number int) (*Conn, []byte, error) {
 	socket, err := net.DialTimeout("tcp", config.Addr, config.Timeout)
 	if err != nil {
 		return nil, nil, err
 	}
 	socket.SetDeadline(time.Now().Add(config.Timeout))
-	c := &Conn{socket: socket, config: config, buf: make([]byte, 4096)}
+	c := &Conn{socket: socket, config: config, host: config.Host(number), buf: make([]byte, 4096)}
 	features, err := c.greet()
 	if err != nil {
 		socket.Close()
@@ -99,7 +98,9 @@ func (c *Conn) greet() (features []byte, err error) {
 }
 
 func (c *Conn) secure() error {
-	t := tls.Client(c.socket, c.config.tls)
+	settings := c.config.tls.Clone()
+	settings.ServerName = c.host
+	t := tls.Client(c.socket, settings)
 	if err := t.Handshake(); err != nil {
 		return fmt.Errorf("tls: %w", err)
 	}
@@ -110,7 +111,7 @@ func (c *Conn) secure() error {
 // open opens a stream and returns the server's features.
 func (c *Conn) open() ([]byte, error) {
 	c.restart()
-	err := c.write("<?xml version='1.0'?><stream:stream to='" + c.config.Domain +
+	err := c.write("<?xml version='1.0'?><stream:stream to='" + c.host +
 		"' version='1.0' xml:lang='en' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>")
 	if err != nil {
 		return nil, err

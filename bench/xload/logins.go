@@ -24,7 +24,7 @@ func logins(l *load) *Result {
 					time.Sleep(time.Until(start.Add(time.Duration(float64(i) / l.rate * 1e9))))
 				}
 				began := time.Now()
-				c, err := Login(&l.Config, l.user(int(i)%l.users), l.Resource+strconv.Itoa(w))
+				c, err := l.goIn(int(i)%l.Users, l.Resource+strconv.Itoa(w))
 				if err != nil {
 					failed.add(err)
 					time.Sleep(20 * time.Millisecond)
@@ -54,4 +54,13 @@ func logins(l *load) *Result {
 	}
 	r.quantiles(all)
 	return r
+}
+
+// goIn logs a user in, and online if asked to.
+func (l *load) goIn(i int, resource string) (*Conn, error) {
+	c, err := l.Login(i, resource)
+	if err == nil && l.online {
+		err = l.goOnline(c)
+	}
+	return c, err
 }

@@ -25,14 +25,15 @@ import (
 // A load is what the flags say.
 type load struct {
 	Config
-	users, workers   int
+	workers          int
 	pairs, window    int
-	body             int
-	contacts, warm   int
+	body, beside     int
+	warm, messages   int
 	rate             float64
 	duration, warmup time.Duration
 	hold, drain      time.Duration
 	coalesce, flood  bool
+	online           bool
 	to               string
 	pids             []int
 }
@@ -49,6 +50,8 @@ func modes() map[string]mode {
 		"chat":     {chat, "pairs of users, messages from one to the other"},
 		"login":    {logins, "log in and out"},
 		"idle":     {idle, "sessions that do nothing"},
+		"roster":   {rosters, "fetch rosters, over and over"},
+		"offline":  {offline, "messages to users who are away, who come for them in the end"},
 	}
 }
 
@@ -89,7 +92,7 @@ func run(args []string) error {
 	if !slices.Contains([]string{"off", "starttls", "direct"}, l.TLS) {
 		return fmt.Errorf("-tls %s", l.TLS)
 	}
-	l.tls = &tls.Config{InsecureSkipVerify: true, ServerName: l.Domain, SessionTicketsDisabled: true}
+	l.tls = &tls.Config{InsecureSkipVerify: true, SessionTicketsDisabled: true}
 	if !*hybrid {
 		l.tls.CurvePreferences = []tls.CurveID{tls.X25519}
 	}
@@ -108,6 +111,7 @@ func (l *load) connectionFlags(flags *flag.FlagSet) {
 	flags.StringVar(&l.Addr, "addr", "127.0.0.1:5222", "server `host:port`")
 	flags.StringVar(&l.Domain, "domain", "localhost", "XMPP domain")
 	flags.StringVar(&l.Prefix, "prefix", "u", "user name prefix; users are PREFIX0, PREFIX1, ...")
+	flags.IntVar(&l.Hosts, "hosts", 1, "spread pairs of users over so many hosts h0.DOMAIN, h1.DOMAIN, ...")
 	flags.IntVar(&l.First, "first", 0, "number of the first user")
 	flags.StringVar(&l.Password, "password", "pw", "password of every user")
 	flags.StringVar(&l.TLS, "tls", "off", "off, starttls or direct")
@@ -120,14 +124,18 @@ func (l *load) connectionFlags(flags *flag.FlagSet) {
 }
 
 func (l *load) loadFlags(flags *flag.FlagSet) {
-	flags.IntVar(&l.users, "users", 100, "number of users; login: users to rotate over")
+	flags.IntVar(&l.Users, "users", 100, "number of users; login, roster: users to rotate over; offline: who are sent to")
 	flags.Float64Var(&l.rate, "rate", 0, "messages or logins a second, over all; 0: as fast as the window lets")
 	flags.DurationVar(&l.duration, "dur", 15*time.Second, "length of the measured window")
 	flags.DurationVar(&l.warmup, "warmup", 2*time.Second, "load before the measured window")
 	flags.DurationVar(&l.drain, "drain", 10*time.Second, "longest wait for messages in flight at the end")
 	flags.DurationVar(&l.hold, "hold", 5*time.Second, "idle: time to hold the sessions before memory is read")
 	flags.IntVar(&l.warm, "warm", 24, "idle: sessions opened before the first reading of memory")
-	flags.IntVar(&l.contacts, "contacts", 0, "contacts: how many each user gets; idle: how many each must have, rosters are fetched")
+	flags.IntVar(&l.Contacts, "contacts", 0, "contacts: how many each user gets; others: how many each must have, rosters are fetched")
+	flags.IntVar(&l.Hubs, "hubs", 0, "contacts: only the first so many users get them, from the users behind")
+	flags.BoolVar(&l.online, "online", false, "login: go online too, with roster and presence")
+	flags.IntVar(&l.beside, "beside", 0, "chat: so many sessions more that do nothing, of the users behind")
+	flags.IntVar(&l.messages, "messages", 50, "offline: messages for each user")
 	flags.IntVar(&l.pairs, "pairs", 50, "chat: number of pairs")
 	flags.IntVar(&l.window, "window", 16, "chat: messages in flight per pair")
 	flags.BoolVar(&l.flood, "flood", false, "chat: send at -rate without any window, as fast as the socket takes it; no latencies")

@@ -30,12 +30,16 @@ type pair struct {
 }
 
 func newPair(from, to *Conn, address string, body int) *pair {
-	text := strings.Repeat("lorem ipsum dolor sit amet ", body/27+1)[:body]
 	return &pair{
 		from: from, to: to,
 		before: []byte("<message to='" + address + "' type='chat' id='x"),
-		after:  []byte("'><body>" + text + "</body></message>"),
+		after:  []byte("'><body>" + text(body) + "</body></message>"),
 	}
+}
+
+// text is a body of so many bytes.
+func text(length int) string {
+	return strings.Repeat("lorem ipsum dolor sit amet ", length/27+1)[:length]
 }
 
 // send writes so many messages, in one write or one write each. A request for

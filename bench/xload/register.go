@@ -10,15 +10,15 @@ import (
 func register(l *load) *Result {
 	var failed failures
 	var made, known atomic.Int64
-	each(l.users, l.workers, l.rate, func(i int) {
-		c, _, err := dial(&l.Config)
+	each(l.Users, l.workers, l.rate, func(i int) {
+		c, _, err := l.dial(l.First + i)
 		if err != nil {
 			failed.add(err)
 			return
 		}
 		defer c.Close(false)
-		user := l.user(i)
-		el, err := c.IQ("<iq type='set' id='r1' to='"+l.Domain+"'><query xmlns='jabber:iq:register'><username>"+user+
+		user := l.User(l.First + i)
+		el, err := c.IQ("<iq type='set' id='r1' to='"+l.Host(l.First+i)+"'><query xmlns='jabber:iq:register'><username>"+user+
 			"</username><password>"+l.Password+"</password></query></iq>", "r1", 0)
 		switch {
 		case err != nil:

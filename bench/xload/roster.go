@@ -49,19 +49,6 @@ func (r roster) mutual() (n int) {
 // sees reports whether a contact's presence comes to this user.
 func (r roster) sees(jid string) bool { return r[jid] == "both" || r[jid] == "to" }
 
-// clique returns the numbers of a user's contacts: groups of size+1 users, all
-// contacts of each other. It depends on nothing but the user's number.
-func clique(user, size int) []int {
-	first := user - user%(size+1)
-	var numbers []int
-	for n := first; n <= first+size; n++ {
-		if n != user {
-			numbers = append(numbers, n)
-		}
-	}
-	return numbers
-}
-
 func bare(jid string) string {
 	b, _, _ := strings.Cut(jid, "/")
 	return b

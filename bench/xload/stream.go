@@ -14,6 +14,7 @@ import (
 // reads; any may write.
 type Conn struct {
 	config *Config
+	host   string // the user's domain
 	socket net.Conn
 	User   string // the local part that it authenticated as
 	JID    string // the full address that the server gave it
@@ -195,7 +196,7 @@ func (c *Conn) IQ(request, id string, before int) ([]byte, error) {
 // Present sends initial presence and waits until the server has dealt with it.
 func (c *Conn) Present() error {
 	c.socket.SetDeadline(time.Now().Add(c.config.Timeout))
-	_, err := c.IQ("<presence/><iq type='get' id='sync' to='"+c.config.Domain+"'><ping xmlns='urn:xmpp:ping'/></iq>", "sync", 1)
+	_, err := c.IQ("<presence/><iq type='get' id='sync' to='"+c.host+"'><ping xmlns='urn:xmpp:ping'/></iq>", "sync", 1)
 	c.socket.SetDeadline(time.Time{})
 	return err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -132,19 +131,6 @@ func TestRoster(t *testing.T) {
 	r.update([]byte(`<iq type='result'><query xmlns='jabber:iq:roster'/></iq>`))
 	if len(r) != 3 {
 		t.Errorf("after an empty result: %v", r)
-	}
-}
-
-func TestCliques(t *testing.T) {
-	if got := clique(12, 2); !slices.Equal(got, []int{13, 14}) {
-		t.Errorf("contacts of 12: %v", got)
-	}
-	for user := range 33 {
-		for _, other := range clique(user, 10) {
-			if !slices.Contains(clique(other, 10), user) {
-				t.Errorf("%d has %d, but not the other way round", user, other)
-			}
-		}
 	}
 }
 
