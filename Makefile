@@ -88,10 +88,11 @@ fuzz: ## run every fuzz target for FUZZTIME (60s)
 bench: ## run the benchmarks (PKG=./jabberd/tree BENCH=Walk COUNT=10)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG)
 
-# The lab: jabberd beside other servers. SERVERS="default ejabberd" CASES="chat idle" measures a part, REPS=5 more often,
-# BENCH_PEERS_SHORT=1 takes a glance, BENCH_FRESH=1 begins with new accounts. bench/README.md has more.
+# The lab, bench/README.md. SERVERS="default ejabberd" CASES="chat idle" measures a part, REPS=5 more often, BENCH_SHORT=1 takes
+# a glance, BENCH_FRESH=1 begins with new accounts.
+BENCH_SHORT ?= $(BENCH_PEERS_SHORT)
 LAB = bin/bench/lab
-LABFLAGS = -servers '$(SERVERS)' -cases '$(CASES)' $(if $(REPS),-reps $(REPS)) $(if $(BENCH_PEERS_SHORT),-short) $(if $(BENCH_FRESH),-fresh)
+LABFLAGS = -servers '$(SERVERS)' -cases '$(CASES)' $(if $(REPS),-reps $(REPS)) $(if $(BENCH_SHORT),-short) $(if $(BENCH_FRESH),-fresh)
 
 .PHONY: bench-build
 bench-build: build
@@ -99,9 +100,22 @@ bench-build: build
 	go build -o bin/bench/ ./bench/lab ./bench/xload ./bench/floor
 
 .PHONY: bench-peers
-bench-peers: bench-build ## measure beside other servers (SERVERS= CASES= REPS= BENCH_PEERS_SHORT=1)
+bench-peers: bench-build ## measure beside other servers (SERVERS= CASES= REPS= BENCH_SHORT=1)
 	@scripts/deps --bench
 	$(LAB) peers $(LABFLAGS)
+
+.PHONY: bench-growth
+bench-growth: bench-build ## measure with more hosts, sessions, contacts, links, bytes
+	$(LAB) growth $(LABFLAGS)
+
+.PHONY: bench-overload
+bench-overload: bench-build ## measure with twice the load that can be carried
+	$(LAB) overload $(LABFLAGS)
+
+.PHONY: bench-storage
+bench-storage: bench-build ## measure logins, rosters and offline messages with several backends
+	@scripts/deps --bench
+	$(LAB) storage $(LABFLAGS)
 
 .PHONY: cover
 cover: ## which code the tests reach: bin/cover.html, total on the terminal

@@ -1,7 +1,10 @@
 // Lab measures servers beside each other and writes what it found into
 // docs/performance.md. README.md beside it says how to use it.
 //
-//	lab peers     the same loads on jabberd, in several layouts, and on other servers
+//	lab peers      the same loads on jabberd, in several layouts, and on other servers
+//	lab growth     what becomes of the figures when something grows tenfold, and again
+//	lab overload   more than the server can carry
+//	lab storage    logins, rosters and offline messages with several backends
 package main
 
 import (
@@ -43,9 +46,11 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	measurements := map[string]func(context.Context, *lab) error{"peers": peers}
+	measurements := map[string]func(context.Context, *lab) error{
+		"peers": peers, "growth": measureGrowth, "overload": overload, "storage": storage,
+	}
 	if len(args) == 0 || measurements[args[0]] == nil {
-		return fmt.Errorf("usage: lab peers [flags]")
+		return fmt.Errorf("usage: lab peers|growth|overload|storage [flags]")
 	}
 	l := new(lab)
 	flags := flag.NewFlagSet("lab "+args[0], flag.ExitOnError)

@@ -240,13 +240,16 @@ func peersText(l *lab, servers []*peer.Server, found *series) string {
 		text.WriteString("\nEach beside `default`:\n\n" + report.Table(header, ratios))
 		text.WriteString("\nThe goals:\n\n" + report.Table([]string{"", "measured", "goal", ""}, goals))
 	}
-	if len(found.faults) > 0 {
-		text.WriteString("\nRuns that failed and don't count:\n\n")
-		for _, fault := range found.faults {
-			text.WriteString("- " + fault + "\n")
-		}
-	}
+	text.WriteString(found.faultsText())
 	return text.String()
+}
+
+// faultsText lists what went wrong, and is empty if nothing did.
+func (s *series) faultsText() string {
+	if len(s.faults) == 0 {
+		return ""
+	}
+	return "\nRuns that failed and don't count:\n\n- " + strings.Join(s.faults, "\n- ") + "\n"
 }
 
 func verdict(v, goal float64) string {

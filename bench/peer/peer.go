@@ -38,6 +38,18 @@ type Lab struct {
 	Bin  string // the programs of make build
 	Load string // the programs of the lab: xload and floor
 	Data string // a folder for each server is made in it
+
+	ServerCPU, LoadCPU string // processors for servers and loads, as taskset writes them; "": any
+}
+
+// on keeps a command on some processors.
+func on(cpus string, cmd *exec.Cmd) *exec.Cmd {
+	if cpus == "" {
+		return cmd
+	}
+	kept := exec.Command("taskset", append([]string{"-c", cpus, cmd.Path}, cmd.Args[1:]...)...)
+	kept.Dir, kept.Env = cmd.Dir, cmd.Env
+	return kept
 }
 
 // A Server can be started.
@@ -49,6 +61,7 @@ type Server struct {
 	Retry bool   // refuses a login now and then
 
 	Foreign bool // may be missing on a machine
+	Forgets bool // its accounts, when it ends
 
 	prepare  func(*Lab, *place) ([]*exec.Cmd, error)
 	version  func(*Lab) string
@@ -102,6 +115,11 @@ func (s *Server) Start(ctx context.Context, lab *Lab) (*Running, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	if s.Forgets {
+		if err := os.RemoveAll(filepath.Join(dir, accountsFile)); err != nil {
+			return nil, err
+		}
+	}
 	if err := certificate(dir); err != nil {
 		return nil, err
 	}
@@ -120,6 +138,7 @@ func (s *Server) Start(ctx context.Context, lab *Lab) (*Running, error) {
 	defer out.Close()
 	r := &Running{Server: s, Addr: "127.0.0.1:" + strconv.Itoa(ports[0]), Dir: dir, lab: lab}
 	for _, cmd := range cmds {
+		cmd = on(lab.ServerCPU, cmd)
 		cmd.Stdout, cmd.Stderr = out, out
 		p, err := start(cmd)
 		if err != nil {
@@ -200,6 +219,9 @@ func (r *Running) Stop() {
 // HasAccounts reports whether the server has accounts, and with them rosters.
 func (s *Server) HasAccounts() bool { return s.accounts != nil }
 
+// accountsFile says what accounts are in a server's folder.
+const accountsFile = "accounts.json"
+
 // Prepare sees to it that the users of a crowd have accounts and contacts. What
 // earlier runs have made is in the server's folder, and stays.
 func (r *Running) Prepare(ctx context.Context, c crowd.Crowd) error {
@@ -207,7 +229,7 @@ func (r *Running) Prepare(ctx context.Context, c crowd.Crowd) error {
 		return nil
 	}
 	have := map[string]crowd.Crowd{} // by prefix
-	file := filepath.Join(r.Dir, "accounts.json")
+	file := filepath.Join(r.Dir, accountsFile)
 	if text, err := os.ReadFile(file); err == nil {
 		if err := json.Unmarshal(text, &have); err != nil {
 			return fmt.Errorf("read %s: %w", file, err)
@@ -260,17 +282,23 @@ func (r *Running) Load(ctx context.Context, mode string, flags ...string) (Measu
 	if r.Retry {
 		args = append(args, "-retries", "3")
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(r.lab.Load, "xload"), append(args, flags...)...)
+	cmd := on(r.lab.LoadCPU, exec.Command(filepath.Join(r.lab.Load, "xload"), append(args, flags...)...))
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err := cmd.Run()
-	if ctx.Err() != nil {
+	p, err := start(cmd)
+	if err != nil {
+		return Measurement{}, err
+	}
+	select {
+	case <-p.ended:
+	case <-ctx.Done():
+		cmd.Process.Kill()
+		<-p.ended
 		return Measurement{}, ctx.Err()
 	}
 	var m Measurement
 	if json.Unmarshal(stdout.Bytes(), &m) != nil {
-		return m, fmt.Errorf("xload: %w: %s", err, stderr.String())
+		return m, fmt.Errorf("xload: %v: %s", cmd.ProcessState, stderr.String())
 	}
 	if !m.OK {
 		return m, errors.New(strings.Join(m.Errors, "; "))

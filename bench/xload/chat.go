@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/jabberii/server/bench/proc"
 )
 
 // A conversation is a chat run: its pairs and what is counted over all of them.
@@ -28,6 +30,7 @@ type conversation struct {
 	readers   sync.WaitGroup
 	mu        sync.Mutex
 	took      latencies
+	memory    proc.Memory // of the server, at the end of the measured window
 }
 
 func chat(l *load) *Result {
@@ -47,6 +50,7 @@ func chat(l *load) *Result {
 	from, before := l.read(), v.arrived()
 	time.Sleep(l.duration)
 	to, after := l.read(), v.arrived()
+	v.memory = proc.MemoryOf(l.pids...)
 	v.measuring.Store(false)
 	v.stop.Store(true)
 	senders.Wait()
@@ -261,7 +265,7 @@ func (v *conversation) result(from, to reading, n float64) *Result {
 	r := v.failed.result(map[string]float64{
 		"sent": float64(sent), "delivered": float64(v.arrived()), "lost": float64(lost), "bounced": float64(bounced),
 		"unacked": float64(unacked), "disorder": float64(v.disorder.Load()), "dead_streams": float64(v.dead.Load()),
-		"held_back": float64(v.held.Load()),
+		"held_back": float64(v.held.Load()), "pss_mib": float64(v.memory.PSS) / 1024,
 	})
 	r.window(from, to, n, "msgs")
 	r.quantiles(v.took)
