@@ -14,7 +14,8 @@ PROTOS := $(patsubst ./%,%,$(shell find . -name '*.proto' -not -path './bin/*' |
 PKG ?= ./...
 FUZZTIME ?= 60s
 BENCH ?= .
-COUNT ?= 1
+COUNT ?= 6
+BENCHTIME ?= 200ms
 BUILDFLAGS ?=
 ARGS ?=
 
@@ -84,9 +85,18 @@ docs: ## write the reference in the modules' README files
 fuzz: ## run every fuzz target for FUZZTIME (60s)
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz
 
+# Packages with benchmarks, or those that PKG names.
+BENCHED = $(if $(filter ./...,$(PKG)),$(shell grep -rl --include='*_test.go' '^func Benchmark' $(wildcard */) | xargs -n 1 dirname | sort -u | sed 's|^|./|'),$(PKG))
+
 .PHONY: bench
-bench: ## run the benchmarks (PKG=./jabberd/tree BENCH=Walk COUNT=10)
-	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG)
+bench: bin/tools/benchstat ## run the benchmarks, beside the last that were recorded (PKG=./jabberd/tree BENCH=Walk COUNT=10)
+	@mkdir -p bin
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) $(BENCHED) | tee bin/bench.txt
+	bin/tools/benchstat $(wildcard docs/bench.txt) bin/bench.txt
+
+.PHONY: bench-record
+bench-record: bench ## make these the recorded ones: docs/bench.txt
+	grep -E '^(goos|goarch|pkg|cpu|Benchmark)' bin/bench.txt > docs/bench.txt
 
 # The lab, bench/README.md. SERVERS="default ejabberd" CASES="chat idle" measures a part, REPS=5 more often, BENCH_SHORT=1 takes
 # a glance, BENCH_FRESH=1 begins with new accounts.
@@ -129,7 +139,7 @@ clean: ## remove bin/; data/ holds a server's state and stays
 	rm -rf bin
 
 # The tools are pinned in a module of their own, so that go.mod lists what jabberd needs.
-bin/tools/staticcheck bin/tools/protogen &: scripts/tools/go.mod scripts/tools/go.sum $(wildcard scripts/tools/*/*.go)
+bin/tools/staticcheck bin/tools/protogen bin/tools/benchstat &: scripts/tools/go.mod scripts/tools/go.sum $(wildcard scripts/tools/*/*.go)
 	@mkdir -p bin/tools
 	cd scripts/tools && GOBIN=$(CURDIR)/bin/tools go install tool
-	@touch bin/tools/staticcheck bin/tools/protogen
+	@touch bin/tools/staticcheck bin/tools/protogen bin/tools/benchstat

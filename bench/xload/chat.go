@@ -24,6 +24,8 @@ type conversation struct {
 	pairs     []*pair
 	conns     []*Conn
 	disorder  atomic.Int64
+	repeated  atomic.Int64 // in a flood: messages that came twice
+	cut       atomic.Int64 // in a flood: receivers whose streams ended
 	dead      atomic.Int64
 	held      atomic.Int64 // messages that were due while the window was full
 	failed    failures
@@ -41,7 +43,11 @@ func chat(l *load) *Result {
 	v.start = time.Now()
 	for _, p := range v.pairs {
 		v.readers.Go(func() { v.watch(p) })
-		v.readers.Go(func() { v.receive(p) })
+		if l.flood {
+			v.readers.Go(func() { v.endure(p) })
+		} else {
+			v.readers.Go(func() { v.receive(p) })
+		}
 	}
 	senders := v.sendAll()
 	time.Sleep(l.warmup)
@@ -85,7 +91,9 @@ func (v *conversation) connect() bool {
 		if v.to == "bare" {
 			address = bare(address)
 		}
-		v.pairs = append(v.pairs, newPair(v.conns[i], v.conns[i+1], address, v.body))
+		p := newPair(v.conns[i], v.conns[i+1], address, v.body)
+		p.receiver = i + 1
+		v.pairs = append(v.pairs, p)
 	}
 	time.Sleep(300 * time.Millisecond) // what the logins have set off
 	return true
@@ -124,26 +132,6 @@ func (v *conversation) pace() {
 				return
 			}
 		}
-	}
-}
-
-// pour sends from one pair what is due, in few writes and without a window. It
-// waits only while the socket takes no more; what was due meanwhile is not sent
-// later.
-func (v *conversation) pour(p *pair, rate float64) {
-	const most = 64
-	start := time.Now()
-	for n := 0; !v.stop.Load(); {
-		due := int(time.Since(start).Seconds()*rate) - n
-		n += due
-		if due > most {
-			v.held.Add(int64(due - most))
-		}
-		if err := p.send(min(due, most), true, v.start); err != nil {
-			v.failed.add(err)
-			return
-		}
-		time.Sleep(500 * time.Microsecond)
 	}
 }
 
@@ -186,12 +174,12 @@ func (v *conversation) receive(p *pair) {
 			return
 		}
 		if n, ok := numberOf(el); ok && isElement(el, "message") && !isError(el) {
-			if n < expected || n > expected && !v.flood {
+			if n != expected {
 				v.disorder.Add(1)
 				v.failed.add(fmt.Errorf("%s: message %d where %d was due", p.to.User, n, expected))
 			}
 			expected = n + 1
-			if v.measuring.Load() && !v.flood {
+			if v.measuring.Load() {
 				took = append(took, uint32((int64(time.Since(v.start))-p.sent[n%ring])/100))
 			}
 			p.arrived.Add(1)
@@ -246,10 +234,12 @@ func (v *conversation) settle() {
 // result closes the streams and says what was counted.
 func (v *conversation) result(from, to reading, n float64) *Result {
 	lost, unacked := v.open()
+	v.mu.Lock()
 	v.closing.Store(true)
 	for _, c := range v.conns {
 		c.Close(false)
 	}
+	v.mu.Unlock()
 	v.readers.Wait()
 	var sent, bounced uint64
 	for _, p := range v.pairs {
@@ -265,7 +255,8 @@ func (v *conversation) result(from, to reading, n float64) *Result {
 	r := v.failed.result(map[string]float64{
 		"sent": float64(sent), "delivered": float64(v.arrived()), "lost": float64(lost), "bounced": float64(bounced),
 		"unacked": float64(unacked), "disorder": float64(v.disorder.Load()), "dead_streams": float64(v.dead.Load()),
-		"held_back": float64(v.held.Load()), "pss_mib": float64(v.memory.PSS) / 1024,
+		"held_back": float64(v.held.Load()), "repeated": float64(v.repeated.Load()),
+		"cut": float64(v.cut.Load()), "pss_mib": float64(v.memory.PSS) / 1024,
 	})
 	r.window(from, to, n, "msgs")
 	r.quantiles(v.took)

@@ -17,6 +17,7 @@ const ring = 1 << 12
 // numbers that the receiver checks for gaps and repetitions.
 type pair struct {
 	from, to *Conn
+	receiver int    // number of the user that to is of
 	before   []byte // of a message, up to its number
 	after    []byte // the rest of it
 

@@ -168,3 +168,15 @@ func TestPairSends(t *testing.T) {
 		}
 	}
 }
+
+func TestNumbers(t *testing.T) {
+	var s numbers
+	for _, test := range []struct {
+		n    uint64
+		want bool
+	}{{0, true}, {0, false}, {63, true}, {64, true}, {1000, true}, {999, true}, {1000, false}, {63, false}} {
+		if got := s.add(test.n); got != test.want {
+			t.Errorf("add(%d) = %v", test.n, got)
+		}
+	}
+}
