@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -32,6 +33,8 @@ const (
 // cut off can have everything when it comes back.
 func overload(ctx context.Context, l *lab) error {
 	l.ServerCPU, l.LoadCPU = "0", "1"
+	// What a flood has left in storage would come to the next one's receivers.
+	l.Anew, l.Data = true, filepath.Join(l.Data, "flood")
 	var servers []*peer.Server
 	for _, s := range peerServers() {
 		if len(l.servers) == 0 && s.HasAccounts() && !s.Foreign || len(l.servers) > 0 && wants(l.servers, s.Name) {

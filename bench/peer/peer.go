@@ -39,6 +39,7 @@ type Lab struct {
 	Load string // the programs of the lab: xload and floor
 	Data string // a folder for each server is made in it
 
+	Anew               bool   // servers start without what earlier runs have left
 	ServerCPU, LoadCPU string // processors for servers and loads, as taskset writes them; "": any
 }
 
@@ -112,6 +113,11 @@ func start(cmd *exec.Cmd) (*process, error) {
 // and whatever it printed are in its folder under Lab.Data.
 func (s *Server) Start(ctx context.Context, lab *Lab) (*Running, error) {
 	dir := filepath.Join(lab.Data, s.Name)
+	if lab.Anew {
+		if err := os.RemoveAll(dir); err != nil {
+			return nil, err
+		}
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
