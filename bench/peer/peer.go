@@ -64,6 +64,7 @@ type Server struct {
 	Foreign bool // may be missing on a machine
 	Forgets bool // its accounts, when it ends
 
+	up       string // what it prints when it is up; "": it listens then
 	prepare  func(*Lab, *place) ([]*exec.Cmd, error)
 	version  func(*Lab) string
 	accounts func(context.Context, *Running, crowd.Crowd) error
@@ -109,8 +110,8 @@ func start(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// Start starts a server and waits until it listens. The files that it writes to
-// and whatever it printed are in its folder under Lab.Data.
+// Start starts a server and waits until it listens. Its files, and in out.log
+// what it prints, are in its folder under Lab.Data.
 func (s *Server) Start(ctx context.Context, lab *Lab) (*Running, error) {
 	dir := filepath.Join(lab.Data, s.Name)
 	if lab.Anew {
@@ -137,7 +138,7 @@ func (s *Server) Start(ctx context.Context, lab *Lab) (*Running, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Name, err)
 	}
-	out, err := os.OpenFile(filepath.Join(dir, "out.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	out, err := os.OpenFile(filepath.Join(dir, "out.log"), os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -156,20 +157,25 @@ func (s *Server) Start(ctx context.Context, lab *Lab) (*Running, error) {
 			time.Sleep(500 * time.Millisecond) // each needs the one before it, and gives up soon
 		}
 	}
-	if err := r.waitUntilUp(ctx); err != nil {
+	if err := r.waitUntilUp(ctx, out.Name()); err != nil {
 		r.Stop()
 		return nil, fmt.Errorf("%s: %w; see %s", s.Name, err, out.Name())
 	}
 	return r, nil
 }
 
-func (r *Running) waitUntilUp(ctx context.Context) error {
+func (r *Running) waitUntilUp(ctx context.Context, output string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		socket, err := net.Dial("tcp", r.Addr)
-		if err == nil {
-			return socket.Close()
+		text, err := os.ReadFile(output)
+		if err != nil {
+			return err
+		}
+		if strings.Contains(string(text), r.up) {
+			if socket, err := net.Dial("tcp", r.Addr); err == nil {
+				return socket.Close()
+			}
 		}
 		for _, p := range r.own {
 			select {

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
-	"time"
 
 	"github.com/jabberii/server/bench/crowd"
 )
@@ -140,7 +139,7 @@ func jabberd2Database(file string) error {
 // root, that has the variables of conf/jabberd.hcl, and values of its variables.
 func Jabberd(name, conf string, vars ...string) *Server {
 	return &Server{
-		Name: name, Chat: "SCRAM-SHA-1", Login: "SCRAM-SHA-1", Acks: true,
+		Name: name, Chat: "SCRAM-SHA-1", Login: "SCRAM-SHA-1", Acks: true, up: "jabberd is up",
 		version: func(lab *Lab) string {
 			out, _ := exec.Command("git", "-C", lab.Root, "describe", "--always", "--dirty").Output()
 			return strings.TrimSpace(string(out))
@@ -166,19 +165,12 @@ func imported(ctx context.Context, r *Running, c crowd.Crowd) error {
 	for i := range c.Users {
 		fmt.Fprintf(&list, "%s %s\n", c.JID(i), Password)
 	}
-	// It takes commands a moment after it listens.
-	for patience := time.Now().Add(30 * time.Second); ; {
-		cmd := exec.CommandContext(ctx, filepath.Join(r.lab.Bin, "jabberd"), "user", "import", "-", "--socket", filepath.Join(r.Dir, "jabberd.sock"))
-		cmd.Stdin = strings.NewReader(list.String())
-		out, err := cmd.CombinedOutput()
-		switch {
-		case err == nil:
-			return nil
-		case !strings.Contains(string(out), "no server answers") || time.Now().After(patience):
-			return fmt.Errorf("%w: %s", err, out)
-		}
-		time.Sleep(100 * time.Millisecond)
+	cmd := exec.CommandContext(ctx, filepath.Join(r.lab.Bin, "jabberd"), "user", "import", "-", "--socket", filepath.Join(r.Dir, "jabberd.sock"))
+	cmd.Stdin = strings.NewReader(list.String())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
 	}
+	return nil
 }
 
 // inBand makes accounts by XEP-0077.
