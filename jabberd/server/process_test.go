@@ -51,10 +51,12 @@ func modules() []module.Module {
 	return []module.Module{
 		module.Define("emit", "Sends numbered packets.", module.On(packet.Normal), newEmit),
 		module.Define("collect", "Reports each packet.", module.On(packet.Normal), newCollect),
+		module.Define("drive", "Sends and takes back.", module.On(packet.Session), newDrive),
+		module.Define("turn", "Sends back.", module.On(packet.Normal, packet.Session), newTurn),
 		module.Define("mark", "Marks a packet.", module.On(packet.Normal, packet.XDB), newMark),
 		module.Define("curious", "Asks before it explains.", module.On(packet.Normal), newCurious),
 		module.Define("tell", "Answers with what it is.", module.On(packet.XDB), newTell),
-		{Name: "host", Doc: "Attaches.", Kinds: module.On(packet.Normal, packet.XDB, packet.Log), Label: "host", Passive: true, New: newHost},
+		{Name: "host", Doc: "Attaches.", Kinds: module.On(packet.Normal, packet.Session, packet.XDB, packet.Log), Label: "host", Passive: true, New: newHost},
 		{Name: "fork", Doc: "Forks.", Kinds: module.On(packet.Normal, packet.XDB), Passive: true, New: func(module.Env, []byte) (packet.Handler, error) { return nil, nil }},
 		module.Define("peek", "Tries things.", module.On(packet.XDB), newPeek),
 		module.Define("hear", "Reports SIGHUP.", module.On(packet.XDB), newHear),
