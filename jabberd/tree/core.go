@@ -145,6 +145,8 @@ func (c *core) send() {
 func (c *core) up(peer Peer, id uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer peer.Flush()
+	c.e.meet(c.peer, peer)
 	c.peer = peer
 	c.epoch++
 	for a := range c.hosts { // a new core does not know
@@ -168,6 +170,7 @@ func (c *core) up(peer Peer, id uint64) {
 
 func (c *core) down() {
 	c.mu.Lock()
+	c.e.meet(c.peer, nil)
 	c.peer = nil
 	asks := c.asks
 	c.asks = map[uint64]chan error{}
@@ -203,6 +206,7 @@ func (c *core) changeHost(h HostChange) error {
 	c.asks[h.ID] = ask
 	c.peer.Host(&h)
 	c.mu.Unlock()
+	c.e.flush()
 	err := <-ask
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -17,10 +17,10 @@ package tree
 
 import (
 	"context"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
-
-	"runtime"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
@@ -64,8 +64,9 @@ type Engine struct {
 	counts   counts
 	log      logs
 	stale    stales
-	core     *core    // plugin: the way to the core; nil in the core
-	passing  *section // plugin: stands for what it does not handle itself; see pipeOf
+	core     *core                  // plugin: the way to the core; nil in the core
+	passing  *section               // plugin: stands for what it does not handle itself; see pipeOf
+	peers    atomic.Pointer[[]Peer] // those that are there
 
 	mu       sync.Mutex
 	remotes  map[string]*Remote
@@ -91,6 +92,7 @@ func New(c Config) *Engine {
 		ready: make(chan struct{}), stop: make(chan struct{}), cancel: func() {},
 	}
 	e.workers = &workers{e: e, limit: max(2, runtime.GOMAXPROCS(0))}
+	e.peers.Store(new([]Peer))
 	e.log.e = e
 	e.stale.log, e.stale.changes = &e.log, make(chan struct{}, 1)
 	if !c.Core {
@@ -112,6 +114,35 @@ func (e *Engine) tick(now int64) {
 	e.mu.Unlock()
 	for _, r := range remotes {
 		r.expire(now)
+	}
+	e.flush() // in case that somebody was stuck before doing so
+}
+
+// flush sends what has gathered for other processes. Whoever has sent records
+// calls it, or flushSoon, before anything that waits.
+func (e *Engine) flush() {
+	for _, p := range *e.peers.Load() {
+		p.Flush()
+	}
+}
+
+func (e *Engine) flushSoon() {
+	for _, p := range *e.peers.Load() {
+		p.FlushSoon()
+	}
+}
+
+// meet notes that one peer is there in the place of another; both may be nil.
+func (e *Engine) meet(old, now Peer) {
+	for {
+		have := e.peers.Load()
+		peers := slices.DeleteFunc(slices.Clone(*have), func(p Peer) bool { return p == old })
+		if now != nil {
+			peers = append(peers, now)
+		}
+		if e.peers.CompareAndSwap(have, &peers) {
+			return
+		}
 	}
 }
 

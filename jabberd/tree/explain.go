@@ -258,6 +258,7 @@ func (r *Remote) explain(ctx context.Context, x *Explain) (*Explain, error) {
 	peer := r.peer
 	if peer != nil {
 		peer.Explain(x)
+		peer.Flush()
 	}
 	r.mu.Unlock()
 	if peer == nil {
@@ -313,5 +314,6 @@ func (e *Engine) answerExplain(ctx context.Context, a *Explain) {
 	defer e.core.mu.Unlock()
 	if e.core.peer != nil {
 		e.core.peer.Explain(a)
+		e.core.peer.Flush()
 	}
 }

@@ -36,6 +36,8 @@ type Remote struct {
 	scratch  Walk
 
 	settled atomic.Uint64 // the process's numbers below are settled
+
+	reader *worker // plugin: has the walks that came since the last Rest
 }
 
 // A Dead is a packet that was bounced because processes died with it.
@@ -130,6 +132,7 @@ func (r *Remote) Up(peer Peer, id uint64) {
 		peer.Host(&hosts[i])
 	}
 	again := r.id != 0 && r.id != id
+	r.e.meet(r.peer, peer)
 	r.peer, r.id = peer, id
 	suspects := uint64(0)
 	if again {
@@ -156,6 +159,9 @@ func (r *Remote) Open() {
 	defer r.mu.Unlock()
 	r.open = r.peer != nil
 	r.pump()
+	if r.peer != nil {
+		r.peer.Flush()
+	}
 }
 
 // Down says that the connection to the process is lost. In the core that means
@@ -171,6 +177,7 @@ func (r *Remote) Down() {
 		r.e.changeHost(h, r)
 	}
 	r.mu.Lock()
+	r.e.meet(r.peer, nil)
 	r.peer, r.open = nil, false
 	culprit := r.culprit()
 	others := r.takeAll(func(k *walk) bool { return k.s.steps[k.step].onCrash != module.CrashWait })
@@ -245,6 +252,7 @@ func (r *Remote) pump() {
 func (r *Remote) Dead(reason string) {
 	refuse := packet.Refuse("service-unavailable", reason)
 	r.mu.Lock()
+	r.e.meet(r.peer, nil)
 	r.gone, r.peer, r.open = refuse, nil, false
 	walks := r.takeAll(func(*walk) bool { return true })
 	r.mu.Unlock()
@@ -291,6 +299,13 @@ func (e *Engine) outside(f func(*worker)) {
 	w := e.worker()
 	defer e.release(w)
 	f(w)
+	e.follow(w)
+	e.flush()
+}
+
+// follow does what follows from records, or what others have said, or leaves it
+// to the pool.
+func (e *Engine) follow(w *worker) {
 	if e.config.Core && len(e.config.Modules) == 0 {
 		w.run()
 		return
@@ -301,15 +316,38 @@ func (e *Engine) outside(f func(*worker)) {
 // OnCommit takes verdicts and deliveries of the process.
 func (r *Remote) OnCommit(c *Commit) {
 	e := r.e
-	e.outside(func(w *worker) {
-		r.settled.Store(c.Settled)
-		for i := range c.Deliveries {
-			r.enter(w, &c.Deliveries[i])
-		}
-		for i := range c.Stops {
-			r.stop(w, &c.Stops[i])
-		}
-	})
+	w := e.worker()
+	r.settled.Store(c.Settled)
+	for i := range c.Deliveries {
+		r.enter(w, &c.Deliveries[i])
+	}
+	for i := range c.Stops {
+		r.stop(w, &c.Stops[i])
+	}
+	e.follow(w)
+	e.release(w)
+}
+
+// Rest is called when all records that have come were handed over: the walks
+// among them are handled. It does not wait, unless a handler does: then, or
+// before, pass is called, from any goroutine, which has another goroutine hand
+// over what comes. Rest reports whether that was not needed.
+func (r *Remote) Rest(pass func()) bool {
+	e := r.e
+	w := r.reader
+	if w == nil || w.isIdle() {
+		e.flush()
+		return true
+	}
+	r.reader = nil
+	kept := w.lead(pass)
+	e.flush()
+	if kept {
+		r.reader = w
+	} else {
+		e.release(w)
+	}
+	return kept
 }
 
 // enter puts a delivery of the process into the tree.

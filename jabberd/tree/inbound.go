@@ -146,14 +146,14 @@ func (r *Remote) OnWalk(rec *Walk) {
 	d.group = &group{core: c, open: 1}
 	d.origin, d.named, d.mark = rec.Origin, rec.Num, rec.Part&^showMark
 	d.deadline = e.clock.after(rec.Timeout)
-	w := e.worker()
 	d.key = e.keys.of(&d.p)
 	if s := e.sections[rec.Section]; s.observe {
 		d.key = s.observerKey(d.key)
 	}
-	w.push(e.keys.enter(d, e.pipeOf))
-	w.handOff()
-	e.release(w)
+	if r.reader == nil {
+		r.reader = e.worker()
+	}
+	r.reader.push(e.keys.enter(d, e.pipeOf)) // Rest handles it
 }
 
 // known answers a walk that was handed over before, by this core or an earlier

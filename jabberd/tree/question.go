@@ -176,6 +176,7 @@ func (e *Engine) Ask(ctx context.Context, q *packet.Packet) (*packet.Packet, err
 	if asker != nil {
 		asker.w.handOff()
 	}
+	e.flush()
 	e.workers.waiting(true)
 	defer e.workers.waiting(false)
 	select {

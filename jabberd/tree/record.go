@@ -12,5 +12,13 @@ type (
 	HostChange = frame.HostChange
 	Explain    = frame.Explain
 	Step       = frame.Step
-	Peer       = frame.Peer
 )
+
+// A Peer is the sending end of a connection to another process. What its methods
+// append arrives once it was flushed.
+type Peer interface {
+	frame.Peer
+
+	Flush()     // send what has gathered; it does not wait
+	FlushSoon() // have it sent by somebody else, for whoever has more to do
+}

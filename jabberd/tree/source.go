@@ -51,6 +51,7 @@ func (s *source) Deliver(ctx context.Context, p *packet.Packet, tag uint64) erro
 	e.deliver(w, d)
 	if s.config.Own {
 		w.run()
+		e.flush()
 	} else {
 		w.handOff()
 	}

@@ -240,17 +240,17 @@ func (r *rig) env(name string) module.Env {
 // A pipe carries records to the other end on a goroutine of its own, as a
 // connection does.
 type pipe struct {
-	mu     sync.Mutex
-	queue  []func(*tree.Remote)
-	wake   chan struct{}
-	closed bool
-	ended  chan struct{}
+	mu      sync.Mutex
+	queue   []func(*tree.Remote)
+	waiting []func(*tree.Remote) // for Flush
+	wake    chan struct{}
+	closed  bool
+	ended   chan struct{}
 }
 
 func newPipe() *pipe { return &pipe{wake: make(chan struct{}, 1), ended: make(chan struct{})} }
 
 func (p *pipe) run(to *tree.Remote) {
-	defer close(p.ended)
 	for range p.wake {
 		p.mu.Lock()
 		q := p.queue
@@ -258,10 +258,14 @@ func (p *pipe) run(to *tree.Remote) {
 		closed := p.closed
 		p.mu.Unlock()
 		if closed {
+			close(p.ended)
 			return
 		}
 		for _, f := range q {
 			f(to)
+		}
+		if !to.Rest(func() { go p.run(to) }) {
+			return
 		}
 	}
 }
@@ -275,6 +279,16 @@ func (p *pipe) close() {
 	<-p.ended
 }
 
+// Flush lets through what was added since the last time.
+func (p *pipe) Flush() {
+	p.mu.Lock()
+	p.queue, p.waiting = append(p.queue, p.waiting...), nil
+	p.mu.Unlock()
+	p.poke()
+}
+
+func (p *pipe) FlushSoon() { p.Flush() }
+
 func (p *pipe) poke() {
 	select {
 	case p.wake <- struct{}{}:
@@ -284,9 +298,8 @@ func (p *pipe) poke() {
 
 func (p *pipe) add(f func(*tree.Remote)) {
 	p.mu.Lock()
-	p.queue = append(p.queue, f)
+	p.waiting = append(p.waiting, f)
 	p.mu.Unlock()
-	p.poke()
 }
 
 func (p *pipe) Walk(w *tree.Walk)         { c := *w; p.add(func(r *tree.Remote) { r.OnWalk(&c) }) }

@@ -17,6 +17,8 @@ type worker struct {
 	begun       uint64    // how many it has begun
 	seen        uint64    // begun, when it was looked at last
 	exposed     bool      // others can take its queue; see exposed
+	alarm       *time.Timer
+	pass        func() // it reads a connection, which another is to do from now on; see lead
 }
 
 // push queues deliveries linked by next.
@@ -35,6 +37,12 @@ func (w *worker) push(d *delivery) {
 	}
 	w.last = d
 	w.mu.Unlock()
+}
+
+func (w *worker) isIdle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.first == nil
 }
 
 // pop takes the next delivery, and exposes the worker if others wait behind it.
@@ -75,7 +83,49 @@ func (w *worker) take() *delivery {
 }
 
 // handOff gives what w has not begun to the pool, because w is about to wait.
-func (w *worker) handOff() { w.e.workers.submit(w.take()) }
+func (w *worker) handOff() {
+	w.e.workers.submit(w.take())
+	w.yield()
+}
+
+// lead works until nothing is left, on the goroutine that reads a connection.
+// If that gets stuck, pass is called, which has another goroutine read on. It
+// reports whether that was not needed.
+func (w *worker) lead(pass func()) bool {
+	w.mu.Lock()
+	w.pass = pass
+	if w.alarm == nil {
+		w.alarm = time.AfterFunc(stuckAfter, w.stuck)
+	} else {
+		w.alarm.Reset(stuckAfter)
+	}
+	w.mu.Unlock()
+	w.e.workers.join()
+	w.run()
+	w.e.workers.leave()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.alarm.Stop()
+	kept := w.pass != nil
+	w.pass = nil
+	return kept
+}
+
+// stuck is called when w has led for long.
+func (w *worker) stuck() {
+	w.handOff()
+	w.e.flush()
+}
+
+func (w *worker) yield() {
+	w.mu.Lock()
+	pass := w.pass
+	w.pass = nil
+	w.mu.Unlock()
+	if pass != nil {
+		pass()
+	}
+}
 
 // exposed are the workers that have more to do than what they are at. Who is
 // stuck in a handler from one tick to the next is relieved of the rest.
@@ -186,10 +236,7 @@ func (p *workers) work() {
 		d := p.first
 		if d == nil {
 			p.active--
-			if p.there--; p.there == 0 && p.gone != nil {
-				close(p.gone)
-				p.gone = nil
-			}
+			p.left()
 			p.mu.Unlock()
 			return
 		}
@@ -199,6 +246,28 @@ func (p *workers) work() {
 		p.popped.Add(1)
 		w.push(d)
 		w.run()
+		p.e.flushSoon()
+	}
+}
+
+// join and leave are for a goroutine that is none of the pool.
+func (p *workers) join() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.there++
+}
+
+func (p *workers) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left()
+}
+
+// left says that a goroutine has ended; the lock is held.
+func (p *workers) left() {
+	if p.there--; p.there == 0 && p.gone != nil {
+		close(p.gone)
+		p.gone = nil
 	}
 }
 

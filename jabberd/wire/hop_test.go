@@ -50,6 +50,7 @@ func (c *counter) OnCommit(*frame.Commit)     { c.records++ }
 func (c *counter) OnSettle(*frame.Settlement) { c.records++ }
 func (c *counter) OnHost(*frame.HostChange)   { c.records++ }
 func (c *counter) OnExplain(*frame.Explain)   { c.records++ }
+func (c *counter) Rest(func()) bool           { return true }
 
 // echo claims each walk.
 type echo struct {
@@ -61,6 +62,11 @@ type echo struct {
 func (e *echo) OnWalk(w *frame.Walk) {
 	e.commit.Stops = append(e.commit.Stops[:0], frame.Stop{Walk: w.ID, Link: w.Link + 1, Verdict: packet.Claim})
 	e.back.Commit(&e.commit)
+}
+
+func (e *echo) Rest(func()) bool {
+	e.back.Flush()
+	return true
 }
 
 type echoServer struct {
@@ -78,6 +84,21 @@ func serveEcho(path string) error {
 	if err != nil {
 		return err
 	}
+	bare, err := net.ListenUnix("unix", &net.UnixAddr{Name: path + bareSuffix, Net: "unix"})
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			conn, err := bare.AcceptUnix()
+			if err != nil {
+				return
+			}
+			line, _ := newSocket(conn)
+			link := newLink(line)
+			go func() { _ = link.Run(&echo{back: link}) }()
+		}
+	}()
 	server := grpc.NewServer(serverOptions()...)
 	plugin.RegisterPluginServer(server, echoServer{})
 	go func() { // ends with the process that started it
@@ -86,6 +107,15 @@ func serveEcho(path string) error {
 	}()
 	fmt.Println("listening")
 	return server.Serve(listener)
+}
+
+// The other process listens for bare links next to its socket.
+const bareSuffix = "b"
+
+// eachLine runs a test over both kinds of lines.
+func eachLine(t *testing.T, test func(t *testing.T, bare bool)) {
+	t.Run("grpc", func(t *testing.T) { test(t, false) })
+	t.Run("bare", func(t *testing.T) { test(t, true) })
 }
 
 // verdicts counts the stops that come back.
@@ -97,7 +127,7 @@ type verdicts struct {
 func (v *verdicts) OnCommit(c *frame.Commit) { v.arrived <- len(c.Stops) }
 
 // hop starts the other process and links to it.
-func hop(tb testing.TB, to frame.Receiver, env ...string) (link *Link, pid int, ended <-chan error) {
+func hop(tb testing.TB, bare bool, to Receiver, env ...string) (link *Link, pid int, ended <-chan error) {
 	path := filepath.Join(tb.TempDir(), "s")
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(append(os.Environ(), "WIRE_TEST_ECHO="+path), env...)
@@ -117,7 +147,12 @@ func hop(tb testing.TB, to frame.Receiver, env ...string) (link *Link, pid int, 
 	if err != nil {
 		tb.Fatal(err)
 	}
-	line, err := dialStream(context.Background(), conn, &plugin.Plugin_ServiceDesc.Streams[0], plugin.Plugin_Link_FullMethodName)
+	var line Line
+	if bare {
+		line, err = dialSocket(context.Background(), path+bareSuffix, cmd.Process.Pid)
+	} else {
+		line, err = dialStream(context.Background(), conn, &plugin.Plugin_ServiceDesc.Streams[0], plugin.Plugin_Link_FullMethodName)
+	}
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -134,52 +169,116 @@ func hop(tb testing.TB, to frame.Receiver, env ...string) (link *Link, pid int, 
 }
 
 func TestALinkCarriesAllAndEndsInOrder(t *testing.T) {
-	const walks = 20000
-	v := &verdicts{arrived: make(chan int, walks)}
-	link, _, ended := hop(t, v)
-	w := letter()
-	for i := range walks {
-		w.ID = uint64(i + 1)
-		link.Walk(w)
-	}
-	link.Close()
-	if err := <-ended; err != nil {
-		t.Fatal(err)
-	}
-	got := 0
-	for len(v.arrived) > 0 {
-		got += <-v.arrived
-	}
-	if got != walks {
-		t.Errorf("%d verdicts for %d walks", got, walks)
-	}
+	eachLine(t, func(t *testing.T, bare bool) {
+		const walks = 20000
+		v := &verdicts{arrived: make(chan int, walks)}
+		link, _, ended := hop(t, bare, v)
+		w := letter()
+		for i := range walks {
+			w.ID = uint64(i + 1)
+			link.Walk(w)
+			switch i % 100 {
+			case 17:
+				link.Flush()
+			case 71:
+				link.FlushSoon()
+			}
+		}
+		link.Close()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		got := 0
+		for len(v.arrived) > 0 {
+			got += <-v.arrived
+		}
+		if got != walks {
+			t.Errorf("%d verdicts for %d walks", got, walks)
+		}
+	})
+}
+
+func TestALinkCarriesWhatIsLarge(t *testing.T) {
+	eachLine(t, func(t *testing.T, bare bool) {
+		v := &verdicts{arrived: make(chan int, 100)}
+		link, _, _ := hop(t, bare, v)
+		w := letter()
+		for i, size := range []int{0, 1, 4 << 10, socketSize, 3 << 20, 17, socketSize - 1, 1} {
+			w.ID, w.Packet.Body = uint64(i+1), make([]byte, size)
+			link.Walk(w)
+			link.Flush()
+			if n := <-v.arrived; n != 1 {
+				t.Fatalf("%d verdicts at once", n)
+			}
+		}
+	})
 }
 
 func TestAProcessThatDiesEndsTheLink(t *testing.T) {
-	link, pid, ended := hop(t, &counter{})
-	link.Walk(letter())
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-ended; err == nil {
-		t.Error("ended without an error")
-	}
-	link.Walk(letter()) // goes nowhere
+	eachLine(t, func(t *testing.T, bare bool) {
+		link, pid, ended := hop(t, bare, &counter{})
+		link.Walk(letter())
+		link.Flush()
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; err == nil {
+			t.Error("ended without an error")
+		}
+		link.Walk(letter()) // goes nowhere
+		link.Flush()
+	})
 }
 
 func TestAProcessThatDoesNotReadIsCutOff(t *testing.T) {
-	link, pid, ended := hop(t, &counter{})
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
-	w := letter()
-	w.Packet.Body = make([]byte, 1<<20)
-	for sent := 0; sent < 4*gatherMax; sent += len(w.Packet.Body) {
-		link.Walk(w)
-	}
-	if err := <-ended; err != errStuck {
-		t.Errorf("ended with %v", err)
+	eachLine(t, func(t *testing.T, bare bool) {
+		link, pid, ended := hop(t, bare, &counter{})
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
+		w := letter()
+		w.Packet.Body = make([]byte, 1<<20)
+		for sent := 0; sent < 4*gatherMax; sent += len(w.Packet.Body) {
+			link.Walk(w)
+			link.Flush()
+		}
+		if err := <-ended; err != errStuck {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
+// TestABareLineRefusesWhatIsDamaged has one end write what is no record.
+func TestABareLineRefusesWhatIsDamaged(t *testing.T) {
+	for name, bytes := range map[string]string{
+		"another field":      "\x12\x01x",
+		"too long":           "\x0a\xff\xff\xff\xff\x7f",
+		"an endless length":  "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+		"the end in between": "\x0a\x05abc",
+		"no last record":     "\x0a\x02\x08\x01",
+		"an empty line":      "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			other := os.NewFile(uintptr(fds[0]), "")
+			conn, err := net.FileConn(os.NewFile(uintptr(fds[1]), ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			line, err := newSocket(conn.(*net.UnixConn))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = other.WriteString(bytes)
+			_ = other.Close()
+			if err := newLink(line).Run(&counter{}); err == nil {
+				t.Error("ended without an error")
+			}
+		})
 	}
 }
 
@@ -198,18 +297,22 @@ func processorTime(b *testing.B, pid int) time.Duration {
 // does, and there is less of it if each process uses one only (the argument
 // gomaxprocs of a process block).
 func BenchmarkHop(b *testing.B) {
-	for _, window := range []int{1, 16, 256, 1024} {
-		b.Run(fmt.Sprintf("window=%d", window), func(b *testing.B) { benchmarkHop(b, window) })
+	for line, bare := range map[string]bool{"grpc": false, "bare": true} {
+		b.Run(line, func(b *testing.B) {
+			for _, window := range []int{1, 16, 256, 1024} {
+				b.Run(fmt.Sprintf("window=%d", window), func(b *testing.B) { benchmarkHop(b, bare, window) })
+			}
+			b.Run("window=1/gomaxprocs=1", func(b *testing.B) {
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+				benchmarkHop(b, bare, 1, "GOMAXPROCS=1")
+			})
+		})
 	}
-	b.Run("window=1/gomaxprocs=1", func(b *testing.B) {
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-		benchmarkHop(b, 1, "GOMAXPROCS=1")
-	})
 }
 
-func benchmarkHop(b *testing.B, window int, env ...string) {
+func benchmarkHop(b *testing.B, bare bool, window int, env ...string) {
 	v := &verdicts{arrived: make(chan int, window)}
-	link, pid, _ := hop(b, v, env...)
+	link, pid, _ := hop(b, bare, v, env...)
 	w := letter()
 	out := 0
 	start := processorTime(b, pid) + processorTime(b, os.Getpid())
@@ -217,12 +320,16 @@ func benchmarkHop(b *testing.B, window int, env ...string) {
 	b.ResetTimer()
 	for i := range b.N {
 		for out >= window || len(v.arrived) > 0 {
+			if len(v.arrived) == 0 {
+				link.Flush()
+			}
 			out -= <-v.arrived
 		}
 		w.ID = uint64(i + 1)
 		link.Walk(w)
 		out++
 	}
+	link.Flush()
 	for out > 0 {
 		out -= <-v.arrived
 	}

@@ -119,7 +119,9 @@ func TestLinkTakesTheFramesInOrder(t *testing.T) {
 }
 
 func taken(t *rapid.T, l *Link) []uint64 {
+	l.FlushSoon()
 	data, err := l.take()
+	l.sent()
 	if err != nil {
 		t.Fatal(err)
 	}

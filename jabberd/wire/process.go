@@ -43,7 +43,8 @@ type Process struct {
 	conn    *grpc.ClientConn
 	rpc     plugin.PluginClient
 	id      uint64
-	old     bool // it was found running, made by the same plan
+	socket  string // for links without gRPC; "" is none
+	old     bool   // it was found running, made by the same plan
 	made    tree.Made
 
 	killed     sync.Once
@@ -94,7 +95,7 @@ func (r *Runtime) launch(ctx context.Context, l Launch) (*Process, error) {
 		return c, l.Program.confine(c.cmd, dir)
 	}
 	config.GRPCDialOptions = dialOptions(func(ctx context.Context, _ string) (net.Conn, error) {
-		return dialPeer(ctx, filepath.Join(c.dir, "socket"), c.pid())
+		return dialPeer(ctx, filepath.Join(c.dir, socketFile), c.pid())
 	})
 	p := &Process{launch: l, runtime: r, client: goplugin.NewClient(config), body: c}
 	stop := context.AfterFunc(ctx, func() { _ = c.Kill(ctx) })
@@ -196,7 +197,7 @@ func (p *Process) describe(ctx context.Context) error {
 	if d.Id == 0 {
 		return fmt.Errorf("%s has no identity", p.launch.Program.where())
 	}
-	p.id = d.Id
+	p.id, p.socket = d.Id, d.Socket
 	p.old, p.made = d.Plan != "" && d.Plan == p.launch.Plan && d.Made != nil, takeMade(d.Made)
 	return nil
 }
@@ -354,11 +355,22 @@ func (p *Process) Answers(ctx context.Context, within time.Duration) bool {
 
 // Link opens the link to the process. It lives until ctx is done.
 func (p *Process) Link(ctx context.Context) (*Link, error) {
-	line, err := dialStream(ctx, p.conn, &plugin.Plugin_ServiceDesc.Streams[0], plugin.Plugin_Link_FullMethodName)
+	line, err := p.line(ctx)
 	if err != nil {
 		return nil, p.failed("link", err)
 	}
 	return newLink(line), nil
+}
+
+func (p *Process) line(ctx context.Context) (Line, error) {
+	if p.socket == "" {
+		return dialStream(ctx, p.conn, &plugin.Plugin_ServiceDesc.Streams[0], plugin.Plugin_Link_FullMethodName)
+	}
+	pid := 0
+	if p.body != nil {
+		pid = p.body.pid()
+	}
+	return dialSocket(ctx, p.socket, pid)
 }
 
 // End waits until the process, which was stopped, has ended, and kills it when

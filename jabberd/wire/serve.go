@@ -35,7 +35,11 @@ const (
 )
 
 const (
-	crashFile = "crash" // in the folder of the socket: what a dying Go program has to say
+	// Files in the folder of a process.
+	socketFile = "socket"
+	linkFile   = "link"  // the socket for links without gRPC
+	crashFile  = "crash" // what a dying Go program has to say
+
 	drainTime = 30 * time.Second
 )
 
@@ -108,8 +112,12 @@ func serve(modules []module.Module) error {
 		_ = debug.SetCrashOutput(crash, debug.CrashOptions{})
 		_ = crash.Close()
 	}
-	path := filepath.Join(dir, "socket")
+	path := filepath.Join(dir, socketFile)
 	listener, err := Listen(path)
+	if err != nil {
+		return err
+	}
+	links, err := Listen(filepath.Join(dir, linkFile))
 	if err != nil {
 		return err
 	}
@@ -119,7 +127,10 @@ func serve(modules []module.Module) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
 	go heap.Tend(ctx)
-	run(ctx, newService(modules, toFile(console), false), listener)
+	s := newService(modules, toFile(console), false)
+	s.socket = links.Addr().String()
+	go s.accept(links)
+	run(ctx, s, listener)
 	return nil
 }
 
@@ -141,6 +152,9 @@ func run(ctx context.Context, s *service, listener net.Listener) {
 	// Calls under way, such as the link, end in order.
 	hard := time.AfterFunc(orphanStop, server.Stop)
 	defer hard.Stop()
+	last, cancel := context.WithTimeout(context.Background(), orphanStop)
+	defer cancel()
+	s.unlink(last)
 	server.GracefulStop()
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"net"
 	"sync"
 	"time"
 
@@ -28,6 +29,8 @@ const (
 const (
 	unlinked   = time.Minute     // that a process waits for its first link
 	orphanStop = 2 * time.Second // that one without a core takes to end
+
+	acceptPause = 50 * time.Millisecond // after an error
 )
 
 // A service is the plugin's side of the protocol: an engine with handlers,
@@ -37,7 +40,8 @@ type service struct {
 	modules  []module.Module
 	id       uint64
 	fallback func(*packet.Packet)
-	lasting  bool // it outlives its cores: it is run by a person
+	lasting  bool   // it outlives its cores: it is run by a person
+	socket   string // path, for links without gRPC
 
 	linking sync.Mutex // held while one link takes the place of another
 
@@ -86,7 +90,7 @@ func (s *service) Describe(_ context.Context, r *plugin.DescribeRequest) (*plugi
 	}
 	s.core = r.Id
 	d := describe(s.modules)
-	d.Id, d.Plan = s.id, s.plan
+	d.Id, d.Plan, d.Socket = s.id, s.plan, s.socket
 	if s.engine != nil {
 		d.Made = sendMade(s.made)
 	}
@@ -202,6 +206,28 @@ func (s *service) Link(stream grpc.BidiStreamingServer[plugin.Frame, plugin.Fram
 	}
 }
 
+// accept runs the links of cores that connect to the socket, until it is
+// closed.
+func (s *service) accept(sockets net.Listener) {
+	for {
+		conn, err := sockets.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // too many open files
+			time.Sleep(acceptPause)
+			continue
+		}
+		line, err := newSocket(conn.(*net.UnixConn))
+		if err == nil {
+			err = s.take(newLink(line), make(chan error, 1))
+		}
+		if err != nil {
+			_ = conn.Close()
+		}
+	}
+}
+
 // take ends the link that there was and runs another in its place.
 func (s *service) take(link *Link, ran chan<- error) error {
 	s.linking.Lock()
@@ -256,5 +282,22 @@ func (s *service) close(ctx context.Context) {
 	s.end()
 	if engine, err := s.running(); err == nil {
 		_ = engine.Stop(ctx)
+	}
+}
+
+// unlink waits until the core has closed the link, and cuts it when ctx is
+// done.
+func (s *service) unlink(ctx context.Context) {
+	s.mu.Lock()
+	link, ended := s.link, s.ended
+	s.mu.Unlock()
+	if link == nil {
+		return
+	}
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		link.Cut()
+		<-ended
 	}
 }

@@ -32,10 +32,10 @@ func (s *stream) Send(frame *[]byte, back *buffers) error {
 	return s.SendMsg(&outgoing{mem.NewBuffer(frame, back)})
 }
 
-func (s *stream) Receive() ([]byte, error) {
+func (s *stream) Receive() (records []byte, more bool, err error) {
 	var in incoming
-	err := s.RecvMsg(&in)
-	return in.frame, err
+	err = s.RecvMsg(&in)
+	return in.frame, false, err
 }
 
 func (s *stream) Shut() error { return s.shut() }

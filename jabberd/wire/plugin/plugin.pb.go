@@ -320,9 +320,10 @@ type DescribeReply struct {
 	Protocols     []uint32               `protobuf:"varint,1,rep,packed,name=protocols,proto3" json:"protocols,omitempty"` // the protocol versions that the program speaks
 	Sdk           string                 `protobuf:"bytes,2,opt,name=sdk,proto3" json:"sdk,omitempty"`                     // what it was written with: "go 0.1.0", "python-example 3"
 	Modules       []*Module              `protobuf:"bytes,3,rep,name=modules,proto3" json:"modules,omitempty"`
-	Id            uint64                 `protobuf:"fixed64,4,opt,name=id,proto3" json:"id,omitempty"`   // random, chosen when the process starts; 0 from the command line
-	Plan          string                 `protobuf:"bytes,5,opt,name=plan,proto3" json:"plan,omitempty"` // digest of the plan of the last Make, "" before it and for one that does not outlive its jabberd
-	Made          *Made                  `protobuf:"bytes,6,opt,name=made,proto3" json:"made,omitempty"` // and what it came to
+	Id            uint64                 `protobuf:"fixed64,4,opt,name=id,proto3" json:"id,omitempty"`       // random, chosen when the process starts; 0 from the command line
+	Plan          string                 `protobuf:"bytes,5,opt,name=plan,proto3" json:"plan,omitempty"`     // digest of the plan of the last Make, "" before it and for one that does not outlive its jabberd
+	Made          *Made                  `protobuf:"bytes,6,opt,name=made,proto3" json:"made,omitempty"`     // and what it came to
+	Socket        string                 `protobuf:"bytes,7,opt,name=socket,proto3" json:"socket,omitempty"` // path of a unix socket that takes the place of Link; "" is none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -397,6 +398,13 @@ func (x *DescribeReply) GetMade() *Made {
 		return x.Made
 	}
 	return nil
+}
+
+func (x *DescribeReply) GetSocket() string {
+	if x != nil {
+		return x.Socket
+	}
+	return ""
 }
 
 // A Module is a block type that the configuration can name.
@@ -2635,14 +2643,15 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\x0fDescribeRequest\x12\x1c\n" +
 	"\tprotocols\x18\x01 \x03(\rR\tprotocols\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x0e\n" +
-	"\x02id\x18\x03 \x01(\x06R\x02id\"\xc5\x01\n" +
+	"\x02id\x18\x03 \x01(\x06R\x02id\"\xdd\x01\n" +
 	"\rDescribeReply\x12\x1c\n" +
 	"\tprotocols\x18\x01 \x03(\rR\tprotocols\x12\x10\n" +
 	"\x03sdk\x18\x02 \x01(\tR\x03sdk\x123\n" +
 	"\amodules\x18\x03 \x03(\v2\x19.jabberd.plugin.v1.ModuleR\amodules\x12\x0e\n" +
 	"\x02id\x18\x04 \x01(\x06R\x02id\x12\x12\n" +
 	"\x04plan\x18\x05 \x01(\tR\x04plan\x12+\n" +
-	"\x04made\x18\x06 \x01(\v2\x17.jabberd.plugin.v1.MadeR\x04made\"\xa4\x02\n" +
+	"\x04made\x18\x06 \x01(\v2\x17.jabberd.plugin.v1.MadeR\x04made\x12\x16\n" +
+	"\x06socket\x18\a \x01(\tR\x06socket\"\xa4\x02\n" +
 	"\x06Module\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03doc\x18\x02 \x01(\tR\x03doc\x12-\n" +

@@ -131,6 +131,9 @@ type PluginClient interface {
 	// deadline, close. The process ends after the answer.
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopReply, error)
 	// Link carries packets. There is one at a time; a new one ends the old one.
+	// A program that names a socket (DescribeReply) is linked to by connecting to
+	// it instead: a Frame without end goes each way, record after record, and the
+	// last one is empty.
 	Link(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error)
 }
 
@@ -237,6 +240,9 @@ type PluginServer interface {
 	// deadline, close. The process ends after the answer.
 	Stop(context.Context, *StopRequest) (*StopReply, error)
 	// Link carries packets. There is one at a time; a new one ends the old one.
+	// A program that names a socket (DescribeReply) is linked to by connecting to
+	// it instead: a Frame without end goes each way, record after record, and the
+	// last one is empty.
 	Link(grpc.BidiStreamingServer[Frame, Frame]) error
 	mustEmbedUnimplementedPluginServer()
 }
