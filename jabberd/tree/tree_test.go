@@ -282,9 +282,12 @@ func (p *pipe) close() {
 // Flush lets through what was added since the last time.
 func (p *pipe) Flush() {
 	p.mu.Lock()
+	due := len(p.waiting) > 0
 	p.queue, p.waiting = append(p.queue, p.waiting...), nil
 	p.mu.Unlock()
-	p.poke()
+	if due {
+		p.poke()
+	}
 }
 
 func (p *pipe) FlushSoon() { p.Flush() }
