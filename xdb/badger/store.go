@@ -25,7 +25,9 @@ type Options struct {
 
 // Store is an [xdb.Backend] in a folder. Make one with [Open].
 type Store struct {
+	dir   string
 	db    *badgerdb.DB
+	room  room // for the writer
 	clock xdb.Clock
 	queue chan *request
 	ended chan struct{} // the writer has ended
@@ -76,7 +78,7 @@ func (s *Store) open(dir string, o Options) error {
 	if err != nil {
 		return fmt.Errorf("open %s: %w", dir, err)
 	}
-	s.db = db
+	s.dir, s.db, s.room.free = dir, db, diskFree
 	s.committed = db.MaxVersion()
 	s.clock.Saw(xdb.Rev(s.committed))
 	s.readers = map[uint64]int{}

@@ -2,13 +2,16 @@ package badger
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	badgerdb "github.com/dgraph-io/badger/v4"
 
+	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/xdb"
 )
 
@@ -223,4 +226,37 @@ func valueLogs(t *testing.T, dir string) (size int64) {
 		size += info.Size()
 	}
 	return size
+}
+
+// While the disk is almost full nothing is written, but read and taken away.
+func TestDiskFull(t *testing.T) {
+	dir := t.TempDir()
+	s := opened(t, dir)
+	s.must(t, ann, xdb.Change{NS: "n", Key: "a"}, xdb.Change{NS: "n", Key: "b"})
+	free := int64(reserve - 1)
+	s.room = room{free: func(at string) (int64, error) {
+		if at != dir {
+			t.Errorf("asked for the room at %s", at)
+		}
+		return free, nil
+	}}
+	for _, c := range []xdb.Change{{NS: "n", Key: "c"}, {Op: xdb.Append, NS: "n"}} {
+		var why *packet.Reject
+		if err := s.Change(t.Context(), ann, []xdb.Change{c}); !errors.As(err, &why) || why.Condition != "resource-constraint" {
+			t.Errorf("%v: got %v", c.Op, err)
+		}
+	}
+	s.must(t, ann, xdb.Change{Op: xdb.Delete, NS: "n", Key: "a"})
+	if n := s.count(t, ann, "n"); n != 1 {
+		t.Errorf("%d items", n)
+	}
+	if err := s.Drop(t.Context(), ann, "n", ""); err != nil {
+		t.Error(err)
+	}
+	s.room.checked = time.Time{} // time goes by
+	free++
+	s.must(t, ann, xdb.Change{NS: "n", Key: "c"})
+	if free, err := diskFree(dir); err != nil || free < 1 {
+		t.Errorf("of the disk %d bytes are free, %v", free, err)
+	}
 }

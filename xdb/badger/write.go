@@ -112,6 +112,9 @@ type plan struct {
 
 // plan decides the changes of a request, on top of those of the group.
 func (g *group) plan(r *request) (p plan, err error) {
+	if err := g.room.check(g.dir, r.changes); err != nil {
+		return p, err
+	}
 	g.clock.Stamp(r.changes)
 	p.effects, p.withs = make([]xdb.Effect, len(r.changes)), make([]string, len(r.changes))
 	for i := range r.changes {
@@ -129,8 +132,14 @@ func (g *group) plan(r *request) (p plan, err error) {
 		}
 		p.withs[i] = it.With
 		name := len(r.owner) + len(c.NS) + len(c.Key) + 8
-		p.entries += 3 // the item, where it is found by with, and where it was
-		p.bytes += 3*name + len(it.With) + 2*len(c.With)
+		p.entries++
+		p.bytes += name + len(c.With) + 12
+		for _, with := range []string{it.With, c.With} { // where it was found, and is
+			if with != "" {
+				p.entries++
+				p.bytes += name + len(with)
+			}
+		}
 		if p.effects[i] == xdb.Write && len(c.Value) < large {
 			p.bytes += len(c.Value)
 		}

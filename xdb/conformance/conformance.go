@@ -48,6 +48,7 @@ func run(t *testing.T, open Opener) {
 		{"values come back to the byte", values},
 		{"names of all sorts", names},
 		{"large values", largeValues},
+		{"all at its limit", atLimits},
 		{"batches are made whole or not", batches},
 		{"a batch is seen whole", batchSeenWhole},
 		{"a thousand changes at once", largeBatch},

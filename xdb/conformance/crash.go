@@ -61,11 +61,36 @@ func writeUntilKilled(dir string, open Opener, out io.Writer) error {
 					failed <- err
 					return
 				}
+				if i%dropEach == dropEach-1 {
+					if err := fillAndDrop(store, owner(w)); err != nil {
+						failed <- err
+						return
+					}
+				}
 				fmt.Fprintln(out, w, n)
 			}
 		}()
 	}
 	return <-failed
+}
+
+// Of a namespace that each writer fills now and then, with two batches, and drops.
+const (
+	dropEach = 40
+	dropped  = 600 // items of a batch
+)
+
+func fillAndDrop(store *xdb.Store, owner string) error {
+	for batch := range 2 {
+		changes := make([]xdb.Change, dropped)
+		for i := range changes {
+			changes[i] = xdb.Change{NS: "dropped", Key: fmt.Sprint(batch, i), With: "bob@example.org"}
+		}
+		if err := store.Batch(context.Background(), owner, changes); err != nil {
+			return err
+		}
+	}
+	return store.Drop(context.Background(), owner, "dropped", "")
 }
 
 // next is the number with which a writer goes on.
@@ -161,6 +186,10 @@ func survived(t *testing.T, dir string, open Opener, answered []int) {
 		}
 		if all != last+1 {
 			t.Errorf("writer %d: %d appended, the last is %d", w, all, last)
+		}
+		left, err := store.Query(t.Context(), owner(w), "dropped", xdb.Query{Max: -1, Count: true})
+		if err != nil || left.Count%dropped != 0 {
+			t.Errorf("writer %d: of a drop %d items are left, %v", w, left.Count, err)
 		}
 		page, err := store.Query(t.Context(), owner(w), "all", xdb.Query{With: owner(last)})
 		if err != nil || len(page.Items) != 1 {

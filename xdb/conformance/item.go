@@ -311,6 +311,50 @@ func largeValues(t *testing.T, s *store) {
 	s.want(t, ann, "large", "a", "")
 }
 
+// atLimits has everything as long as it may be, at once.
+func atLimits(t *testing.T, s *store) {
+	fill := func(n int, rest string) string { return strings.Repeat("x", n-len(rest)) + rest }
+	owner, ns := fill(xdb.MaxOwner, "@example.org"), fill(xdb.MaxNS, "")
+	value := bytes.Repeat([]byte("0123456789abcdef"), xdb.MaxValue/16)
+	var changes []xdb.Change
+	for i := range 2 {
+		changes = append(changes, xdb.Change{NS: ns, Key: fill(xdb.MaxKey, fmt.Sprint(i)), With: fill(xdb.MaxOwner, fmt.Sprint("@example.org/", i)), Value: value})
+	}
+	for i := range changes { // a question has room for one of them
+		if err := s.Batch(t.Context(), owner, changes[i:i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range changes {
+		c := &changes[i]
+		it, found, err := s.Get(t.Context(), owner, ns, c.Key)
+		if err != nil || !found || it.Rev != c.Rev || it.With != c.With || !bytes.Equal(it.Value, value) {
+			t.Errorf("item %d: %v, %v, %v, %d bytes, %v", i, found, it.Rev, it.With == c.With, len(it.Value), err)
+		}
+		page, err := s.Query(t.Context(), owner, ns, xdb.Query{With: c.With, NoValue: true})
+		if err != nil || len(page.Items) != 1 || page.Items[0].Key != c.Key {
+			t.Errorf("item %d: found %d by its address, %v", i, len(page.Items), err)
+		}
+	}
+	if owners, _, err := s.Owners(t.Context(), "example.org", ns, "", 9); err != nil || len(owners) != 1 || owners[0] != owner {
+		t.Errorf("%d owners, %v", len(owners), err)
+	}
+	// Small items with long names are no reason to refuse a full transaction.
+	changes = nil
+	for i := range xdb.MaxBody/(xdb.MaxKey+64) - 1 {
+		changes = append(changes, xdb.Change{NS: "n", Key: fill(xdb.MaxKey, fmt.Sprintf("%04d", i))})
+	}
+	if err := s.Batch(t.Context(), ann, changes); err != nil {
+		t.Errorf("%d items with long keys: %v", len(changes), err)
+	}
+	if err := s.Drop(t.Context(), owner, "", ""); err != nil {
+		t.Error(err)
+	}
+	if names, err := s.Namespaces(t.Context(), owner); err != nil || len(names) > 0 {
+		t.Errorf("%d namespaces are left, %v", len(names), err)
+	}
+}
+
 func givenUp(t *testing.T, s *store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -107,3 +107,9 @@ func TestArguments(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkStore(b *testing.B) {
+	for name, open := range openers {
+		b.Run(name, func(b *testing.B) { conformance.Bench(b, open) })
+	}
+}

@@ -2,7 +2,6 @@ package file_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -491,61 +490,4 @@ func FuzzFile(f *testing.F) {
 			t.Fatalf("%q: got %+v, %v", content, it, err)
 		}
 	})
-}
-
-func benchmarked(b *testing.B, sync bool) *file.Store {
-	s, err := file.Open(b.TempDir(), file.Options{Sync: sync, Cache: 8 << 20, MaxSize: 64 << 20})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { s.Close() })
-	return s
-}
-
-func BenchmarkAppend(b *testing.B) {
-	for _, sync := range []bool{false, true} {
-		b.Run(fmt.Sprint("sync ", sync), func(b *testing.B) {
-			s := benchmarked(b, sync)
-			value := bytes.Repeat([]byte("x"), 300)
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				change := []xdb.Change{{Op: xdb.Append, NS: "archive", With: "bob@example.org", Value: value}}
-				if err := s.Change(context.Background(), fmt.Sprintf("u%d@example.org", i/10000), change); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-func BenchmarkPut(b *testing.B) {
-	for _, sync := range []bool{false, true} {
-		b.Run(fmt.Sprint("sync ", sync), func(b *testing.B) {
-			s := benchmarked(b, sync)
-			for i := 0; b.Loop(); i++ {
-				change := []xdb.Change{{NS: "roster", Key: fmt.Sprint("c", i%100), Value: bytes.Repeat([]byte("x"), 200)}}
-				if err := s.Change(context.Background(), ann, change); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-func BenchmarkGet(b *testing.B) {
-	s := benchmarked(b, false)
-	for i := range 100 {
-		if err := s.Change(b.Context(), ann, []xdb.Change{{NS: "roster", Key: fmt.Sprint("c", i), Value: bytes.Repeat([]byte("x"), 200)}}); err != nil {
-			b.Fatal(err)
-		}
-	}
-	for name, keys := range map[string][]string{"one": {"c50"}, "all of 100": nil} {
-		b.Run(name, func(b *testing.B) {
-			for b.Loop() {
-				if _, err := s.Get(b.Context(), ann, "roster", keys, nil); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
 }

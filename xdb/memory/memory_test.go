@@ -127,7 +127,7 @@ func TestGetAllocates(t *testing.T) {
 	}
 }
 
-func BenchmarkGet(b *testing.B) {
+func BenchmarkHandle(b *testing.B) {
 	f := get(b)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -135,42 +135,8 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
-func BenchmarkPut(b *testing.B) {
-	ctx, h := context.Background(), xdb.Serve(&sink{}, memory.Open(64<<20), "memory")
-	body := []byte("<put key='c500@example.org'><item jid='c500@example.org' subscription='both'/></put>")
-	q := packet.Packet{Kind: packet.XDB, To: "ann@example.org", Name: "put", Type: "set", NS: "roster", Body: body}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := h.Handle(ctx, &q); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkStoreGet(b *testing.B) {
-	s := conformance.NewStore(memory.Open(64 << 20))
-	if _, err := s.Put(b.Context(), "ann@example.org", "roster", "bob@example.org", bytes.Repeat([]byte("x"), 200)); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, found, err := s.Get(b.Context(), "ann@example.org", "roster", "bob@example.org"); !found || err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkPage(b *testing.B) {
-	s := conformance.NewStore(memory.Open(64 << 20))
-	for range 500 {
-		if _, err := s.Append(b.Context(), "ann@example.org", "archive", "bob@example.org", bytes.Repeat([]byte("x"), 300)); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if p, err := s.Query(b.Context(), "ann@example.org", "archive", xdb.Query{Max: 50, Reverse: true}); len(p.Items) != 50 || err != nil {
-			b.Fatal(err)
-		}
-	}
+func BenchmarkStore(b *testing.B) {
+	conformance.Bench(b, func(string) (xdb.Backend, func() error, error) {
+		return memory.Open(1 << 30), func() error { return nil }, nil
+	})
 }
