@@ -54,7 +54,7 @@ func get(txn *badgerdb.Txn, at []byte, key string) (it xdb.Item, found bool, err
 }
 
 func getAll(txn *badgerdb.Txn, prefix []byte, items []xdb.Item) ([]xdb.Item, error) {
-	cursor := txn.NewIterator(badgerdb.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 32})
+	cursor := txn.NewIterator(badgerdb.IteratorOptions{Prefix: prefix})
 	defer cursor.Close()
 	size := 0
 	for cursor.Rewind(); cursor.Valid(); cursor.Next() {
@@ -101,7 +101,7 @@ func fill(txn *badgerdb.Txn, owner, ns string, q *xdb.Query, page *xdb.Page) err
 	from, to := q.Keys()
 	if q.With == "" {
 		prefix := spacePrefix(itemKey, owner, ns)
-		return walk(txn, prefix, from, to, q.Reverse, true, func(cursor *badgerdb.Iterator) (bool, error) {
+		return walk(txn, prefix, from, to, q.Reverse, func(cursor *badgerdb.Iterator) (bool, error) {
 			it, err := itemAt(cursor, len(prefix))
 			if err != nil {
 				return false, err
@@ -123,7 +123,7 @@ func fill(txn *badgerdb.Txn, owner, ns string, q *xdb.Query, page *xdb.Page) err
 func count(txn *badgerdb.Txn, owner, ns string, q *xdb.Query) (n int, err error) {
 	from, to := q.Range()
 	if q.With == "" {
-		err = walk(txn, spacePrefix(itemKey, owner, ns), from, to, false, false, func(*badgerdb.Iterator) (bool, error) {
+		err = walk(txn, spacePrefix(itemKey, owner, ns), from, to, false, func(*badgerdb.Iterator) (bool, error) {
 			n++
 			return true, nil
 		})
@@ -140,7 +140,7 @@ func count(txn *badgerdb.Txn, owner, ns string, q *xdb.Query) (n int, err error)
 func walkWith(txn *badgerdb.Txn, owner, ns string, q *xdb.Query, from, to string, f func(key []byte) (bool, error)) error {
 	bare := packet.Bare(q.With)
 	prefix := withPrefix(owner, ns, bare)
-	return walk(txn, prefix, from, to, q.Reverse, true, func(cursor *badgerdb.Iterator) (on bool, err error) {
+	return walk(txn, prefix, from, to, q.Reverse, func(cursor *badgerdb.Iterator) (on bool, err error) {
 		takes := len(bare) == len(q.With)
 		if !takes {
 			err = cursor.Item().Value(func(rest []byte) error {
@@ -156,9 +156,10 @@ func walkWith(txn *badgerdb.Txn, owner, ns string, q *xdb.Query, from, to string
 }
 
 // walk calls f at each key that begins with a prefix, from one on and before
-// another if that is not "", until f has enough.
-func walk(txn *badgerdb.Txn, prefix []byte, from, to string, reverse, values bool, f func(*badgerdb.Iterator) (bool, error)) error {
-	cursor := txn.NewIterator(badgerdb.IteratorOptions{Prefix: prefix, Reverse: reverse, PrefetchValues: values, PrefetchSize: 32})
+// another if that is not "", until f has enough. Values are not fetched ahead:
+// all but the largest are where the keys are.
+func walk(txn *badgerdb.Txn, prefix []byte, from, to string, reverse bool, f func(*badgerdb.Iterator) (bool, error)) error {
+	cursor := txn.NewIterator(badgerdb.IteratorOptions{Prefix: prefix, Reverse: reverse})
 	defer cursor.Close()
 	first, last := append(bytes.Clone(prefix), from...), append(bytes.Clone(prefix), to...)
 	if to == "" {

@@ -295,7 +295,7 @@ type doomed struct {
 // doom finds the items that a transaction is to take away, and one more if
 // there are more.
 func doom(txn *badgerdb.Txn, prefix []byte, before string) (items []doomed, err error) {
-	err = walk(txn, prefix, "", before, false, true, func(cursor *badgerdb.Iterator) (bool, error) {
+	err = walk(txn, prefix, "", before, false, func(cursor *badgerdb.Iterator) (bool, error) {
 		it, err := itemAt(cursor, len(prefix))
 		if err != nil {
 			return false, err
@@ -314,7 +314,7 @@ func (s *Store) resume() error {
 	}
 	var all []cutShort
 	err := s.read(func(txn *badgerdb.Txn) error {
-		return walk(txn, []byte{dropKey}, "", "", false, false, func(cursor *badgerdb.Iterator) (bool, error) {
+		return walk(txn, []byte{dropKey}, "", "", false, func(cursor *badgerdb.Iterator) (bool, error) {
 			parts := bytes.Split(cursor.Item().KeyCopy(nil)[1:], []byte{0})
 			if len(parts) != 4 {
 				return false, errDamaged
