@@ -43,6 +43,7 @@ func TestLoads(t *testing.T) {
 		{"chat", "chat", "msgs_per_s", append(window, "-pairs", "4")},
 		{"chat over TLS", "chat", "msgs_per_s", append(window, "-pairs", "4", "-tls", "starttls")},
 		{"chat in coalesced writes", "chat", "msgs_per_s", append(window, "-pairs", "4", "-coalesce")},
+		{"chat in coalesced writes, one in flight", "chat", "msgs_per_s", append(window, "-pairs", "4", "-coalesce", "-window", "1")},
 		{"paced chat", "chat", "msgs_per_s", append(window, "-pairs", "4", "-rate", "500")},
 		{"flood", "chat", "msgs_per_s", append(window, "-pairs", "4", "-rate", "5000", "-flood")},
 		{"login", "login", "logins_per_s", append(window, "-users", "4", "-conc", "2")},

@@ -160,14 +160,24 @@ func (v *conversation) ended(c *Conn, err error) {
 
 // receive reads what comes to the receiver of a pair, and releases as much.
 func (v *conversation) receive(p *pair) {
-	var expected uint64
+	expected := uint64(0)
 	took := make(latencies, 0, 1<<14)
 	defer func() {
 		v.mu.Lock()
 		v.took = append(v.took, took...)
 		v.mu.Unlock()
 	}()
-	for credit := 0; ; {
+	credit := 0
+	release := func() {
+		if credit > 0 && v.rate == 0 && !v.stop.Load() {
+			v.failed.add(p.send(credit, v.coalesce, v.start))
+		}
+		credit = 0
+	}
+	if v.coalesce {
+		p.to.beforeRead = release
+	}
+	for {
 		el, err := p.to.Next()
 		if err != nil {
 			v.ended(p.to, err)
@@ -185,13 +195,9 @@ func (v *conversation) receive(p *pair) {
 			p.arrived.Add(1)
 			credit++
 		}
-		if credit == 0 || v.coalesce && p.to.buffered() {
-			continue
+		if !v.coalesce {
+			release()
 		}
-		if v.rate == 0 && !v.stop.Load() {
-			v.failed.add(p.send(credit, v.coalesce, v.start))
-		}
-		credit = 0
 	}
 }
 

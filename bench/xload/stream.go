@@ -20,6 +20,8 @@ type Conn struct {
 	JID    string // the full address that the server gave it
 	acks   *acks  // XEP-0198, nil without
 
+	beforeRead func() // may be nil; called when all that was read has been dealt with
+
 	buf    []byte
 	r, w   int // unread bytes are buf[r:w]
 	pos    int // where to scan on, r <= pos <= w
@@ -67,9 +69,6 @@ func (c *Conn) grow(size int) {
 	}
 }
 
-// buffered reports whether Next may have an answer without reading.
-func (c *Conn) buffered() bool { return c.pos < c.w }
-
 // Next returns the next element below the stream's, or the stream header itself;
 // it is valid until the next call. What XEP-0198 needs is dealt with on the way.
 func (c *Conn) Next() ([]byte, error) {
@@ -79,6 +78,9 @@ func (c *Conn) Next() ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case !done:
+			if c.beforeRead != nil {
+				c.beforeRead()
+			}
 			if err := c.fill(); err != nil {
 				return nil, err
 			}
