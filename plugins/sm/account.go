@@ -17,11 +17,15 @@ type account struct {
 	sessions []*session // in the order in which they were bound
 	roster   roster     // see roster.go
 
-	// Offline messages, see offline.go.
-	spool   *spool // being delivered; nil if not
-	storing int    // messages on their way into storage
-	kept    int    // messages that got there
-	stored  int    // messages in storage, -1 if not known
+	// Offline messages, see offline.go and spool.go.
+	spool     *spool              // being delivered; nil if not
+	retrying  bool                // spoolLater will
+	appending bool                // somebody adds one
+	storing   int                 // messages on their way into storage
+	kept      int                 // messages that got there, or did not
+	stored    int                 // messages in storage, -1 if not known
+	forgotten int                 // times that some have left it
+	taken     map[string]struct{} // keys of those there that a client has
 
 	progress chan struct{} // closed when one of these, or of a session's counts, has changed; nil if nobody waits
 
@@ -110,7 +114,7 @@ func (t *accounts) hold(jid string) *account {
 }
 
 // release undoes hold. Of accounts that nobody holds and that have no sessions,
-// those used last are kept for their roster.
+// those used last are kept for their roster, and for how much they have stored.
 func (t *accounts) release(a *account) {
 	a.mu.Lock()
 	a.holders--
@@ -127,7 +131,7 @@ func (t *accounts) release(a *account) {
 	if a.holders > 0 || len(a.sessions) > 0 || a.idle != nil || sh.byJID[a.jid] != a {
 		return
 	}
-	if !a.roster.loaded {
+	if !a.roster.loaded && a.stored < 0 {
 		delete(sh.byJID, a.jid)
 		return
 	}

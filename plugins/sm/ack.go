@@ -167,8 +167,8 @@ func (s *Service) acknowledged(ctx context.Context, x *session, p *packet.Packet
 	m.asked = 0
 	more := m.written > m.acked || m.written < m.last()
 	a.mu.Unlock()
-	if stored != "" {
-		s.forgetStored(ctx, a, stored)
+	if stored {
+		s.forgetStored(ctx, a)
 	}
 	if more {
 		s.drain(x)
@@ -184,7 +184,10 @@ func tooHigh(h, sent uint64) []byte {
 // ask makes the request for an acknowledgement. The account is locked.
 func (s *Service) ask(x *session, p *packet.Packet) {
 	m := x.managed
-	m.asked, m.late = s.clock.now(), false
+	m.asked = s.clock.now()
+	if m.isLate() {
+		m.late = 0
+	}
 	s.clock.wake(x, m.asked+s.ackTimeout())
 	*p = packet.Packet{To: x.jid, Name: "r", NS: ns.StreamManagement}
 }
@@ -204,7 +207,7 @@ func (s *Service) lookAcks(x *session, now moment) (dead bool) {
 	case m.asked != 0:
 		s.clock.wake(x, m.asked+s.ackTimeout())
 	case m.written > m.acked:
-		m.late = true
+		m.late = m.acked + 1
 	}
 	return false
 }

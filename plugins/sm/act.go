@@ -68,6 +68,7 @@ func (t *act) down(a *account, targets []*session, p *packet.Packet) {
 			managed = append(managed, x)
 		}
 	}
+	t.s.repeats.note(a.jid, p)
 	if len(managed) > 0 {
 		t.enqueue(managed, len(targets), p)
 	}

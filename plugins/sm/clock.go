@@ -91,7 +91,7 @@ func (s *Service) advance(now time.Time) {
 	if s.clock.now()%moment(time.Second/tick) == 0 {
 		s.compact()
 	}
-	s.replay.forget(s.clock.now())
+	s.repeats.forget(s.clock.now())
 }
 
 // look does what is due for a session.

@@ -32,7 +32,7 @@ type managed struct {
 	first   uint64 // the last before the connection
 	sending bool   // somebody is in drain
 	asked   moment // when the client was asked for an acknowledgement that it owes; 0 is not
-	late    bool   // it is to be asked, however little it is
+	late    uint64 // it is to be asked once it was given this one, however few there are; 0 is none
 
 	hello  *packet.Packet // enabled or resumed, goes before all stanzas of the connection
 	helloH uint64         // received when it was made
@@ -75,6 +75,9 @@ func (m *managed) end() moment { return m.lost + moment(m.max/tick) + 1 }
 
 // last returns the number of the last stanza.
 func (m *managed) last() uint64 { return m.acked + uint64(m.queue.len()) }
+
+// isLate reports whether the client was given what it is to be asked for.
+func (m *managed) isLate() bool { return m.late != 0 && m.written >= m.late }
 
 // newManaged makes the stream management of a session.
 func (s *Service) newManaged(x *session) *managed {
@@ -214,7 +217,7 @@ func (s *Service) next(x *session, p *packet.Packet) bool {
 		m.written++
 		m.given = max(m.given, m.written)
 		p.Seq = seqHello + m.written - m.first
-	case m.asked == 0 && m.written > m.acked && (m.late || m.written-m.acked >= uint64(s.args().Management.Request)):
+	case m.asked == 0 && m.written > m.acked && (m.isLate() || m.written-m.acked >= uint64(s.args().Management.Request)):
 		s.ask(x, p)
 	default:
 		if m.written > m.acked && m.asked == 0 {
@@ -228,20 +231,22 @@ func (s *Service) next(x *session, p *packet.Packet) bool {
 }
 
 // ack takes the client's count of the stanzas that it has, of which 32 bits
-// are known, and reports whether it can be. The account is locked.
-func (s *Service) ack(x *session, h uint32) (stored string, ok bool) {
+// are known, and reports whether it can be, and whether some of them were in
+// storage: forgetStored comes next. The account is locked.
+func (s *Service) ack(x *session, h uint32) (stored, ok bool) {
 	m := x.managed
 	n := uint64(h - uint32(m.acked))
 	if n > m.given-m.acked {
-		return "", false
+		return false, false
 	}
 	if n == 0 {
-		return "", true
+		return false, true
 	}
-	stored = m.queue.drop(int(n))
+	keys := m.queue.drop(int(n))
+	x.account.take(keys)
 	m.acked += n
 	m.written = max(m.written, m.acked)
 	s.journalAck(x)
 	x.account.signal()
-	return stored, true
+	return len(keys) > 0, true
 }

@@ -12,7 +12,7 @@ func (s *Service) stanza(ctx context.Context, p *packet.Packet) (packet.Verdict,
 	if packet.Local(p.To) == "" {
 		return s.host(ctx, p)
 	}
-	if p.Flags&packet.Redelivered != 0 && s.replay.saw(packet.Bare(p.To), p) {
+	if p.Flags&packet.Redelivered != 0 && s.repeats.has(packet.Bare(p.To), p) {
 		return packet.Claim, nil
 	}
 	switch p.Name {

@@ -1,9 +1,10 @@
 package sm
 
 import (
+	"bytes"
 	"context"
-	"strings"
-	"sync/atomic"
+	"encoding/base64"
+	"encoding/binary"
 	"time"
 
 	"github.com/jabberii/server/jabberd/packet"
@@ -17,22 +18,6 @@ import (
 // what comes meanwhile is put behind them.
 const offlineNS = "offline"
 
-// spoolPage is how many offline messages are delivered at once.
-const spoolPage = 50
-
-// A spool is the delivery of the offline messages of an account to a session.
-type spool struct {
-	x         *session
-	after     string // the key of the last that some session has already
-	cancelled bool
-}
-
-func (p *spool) cancel() { p.cancelled = true }
-
-// isSpooling reports whether x is still being given what came before. The
-// account is locked.
-func (a *account) isSpooling(x *session) bool { return a.spool != nil && a.spool.x == x }
-
 // keep stores a message for an account that has nobody to take it. It reports
 // false if meanwhile there is somebody.
 func (s *Service) keep(ctx context.Context, p *packet.Packet) (bool, error) {
@@ -44,84 +29,163 @@ func (s *Service) keep(ctx context.Context, p *packet.Packet) (bool, error) {
 		a.mu.Unlock()
 		return false, nil
 	}
-	known, stored := len(a.sessions) > 0, a.stored
+	known := len(a.sessions) > 0
 	a.storing++
 	a.mu.Unlock()
-	added, err := s.storeMessage(ctx, a, p, known, stored)
+	err := s.storeMessage(ctx, a, p, known)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.storing--
 	a.kept++
-	if added && a.stored >= 0 {
-		a.stored++
-	}
 	a.signal()
 	return err == nil, err
 }
 
 // storeMessage stores a message for an account of which it may be known that it
-// exists, and how many it has stored. It reports whether there is one more.
-func (s *Service) storeMessage(ctx context.Context, a *account, p *packet.Packet, known bool, stored int) (bool, error) {
-	if s.args().Offline.Max == 0 {
-		return false, unavailable()
+// exists.
+func (s *Service) storeMessage(ctx context.Context, a *account, p *packet.Packet, known bool) error {
+	most := s.args().Offline.Max
+	if most == 0 {
+		return unavailable()
 	}
 	if !known {
 		if there, err := s.exists(ctx, a.jid); err != nil {
-			return false, err
+			return err
 		} else if !there {
-			return false, unavailable()
+			return unavailable()
 		}
 	}
 	if isFleeting(p) {
-		return false, nil
+		return nil
 	}
-	if stored < 0 {
-		n, err := s.countStored(ctx, a)
-		if err != nil {
-			return false, err
-		}
-		stored = n
+	if err := s.beginAppend(ctx, a); err != nil {
+		return err
 	}
-	if stored >= s.args().Offline.Max {
-		return false, packet.Refuse("service-unavailable", "too many messages wait for the recipient")
-	}
-	value := storedMessage(p, packet.Domain(a.jid), time.Now())
+	defer a.endAppend()
 	if p.Flags&packet.Redelivered != 0 {
-		if there, err := s.isStored(ctx, a.jid, p); err != nil || there {
-			return false, err
+		if there, err := s.isStored(ctx, a, p); err != nil || there {
+			return err
 		}
 	}
-	_, err := s.store.Append(ctx, a.jid, offlineNS, packet.Bare(p.From), value)
-	return err == nil, err
+	if stored, err := s.countStored(ctx, a, most); err != nil {
+		return err
+	} else if stored >= most {
+		return packet.Refuse("service-unavailable", "too many messages wait for the recipient")
+	}
+	return s.appendMessage(ctx, a, p)
 }
 
-// countStored counts the messages of an account in storage, and remembers it.
-func (s *Service) countStored(ctx context.Context, a *account) (int, error) {
-	page, err := s.store.Query(ctx, a.jid, offlineNS, xdb.Query{Max: -1, Count: true})
+// beginAppend waits until nobody else adds a message for the account. One at a
+// time does, so that none comes to be before another that a spool has seen, and
+// that there are never too many.
+func (s *Service) beginAppend(ctx context.Context, a *account) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for a.appending {
+		if err := s.await(ctx, a); err != nil {
+			return err
+		}
+	}
+	a.appending = true
+	return nil
+}
+
+func (a *account) endAppend() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.appending = false
+	a.signal()
+}
+
+// appendMessage puts a message behind those in storage. It gives the key, so
+// that a question which comes to storage twice stores the message once.
+func (s *Service) appendMessage(ctx context.Context, a *account, p *packet.Packet) error {
+	err := s.store.Batch(ctx, a.jid, []xdb.Change{{
+		Op: xdb.Append, NS: offlineNS, Key: s.keys.Next(1).String(), With: packet.Bare(p.From),
+		Value: storedMessage(p, packet.Domain(a.jid), time.Now()),
+	}})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stored >= 0 && err == nil {
+		a.stored++
+	} else {
+		a.stored = -1
+	}
+	return err
+}
+
+// countStored returns how many messages of an account are in storage. What is
+// known it does not ask, but before it says that there are too many.
+func (s *Service) countStored(ctx context.Context, a *account, most int) (int, error) {
+	a.mu.Lock()
+	stored, forgotten := a.stored, a.forgotten
+	a.mu.Unlock()
+	if stored >= 0 && stored < most {
+		return stored, nil
+	}
+	page, err := s.store.Query(ctx, a.jid, offlineNS, xdb.Query{Reverse: true, Max: 1, NoValue: true, Count: true})
 	if err != nil {
 		return 0, err
 	}
+	for _, it := range page.Items {
+		s.sawKey(it.Key)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.storing == 1 { // nobody else adds
+	if a.forgotten == forgotten {
 		a.stored = page.Count
 	}
 	return page.Count, nil
 }
 
-// isStored reports whether a message that comes again is in storage.
-func (s *Service) isStored(ctx context.Context, jid string, p *packet.Packet) (bool, error) {
-	page, err := s.store.Query(ctx, jid, offlineNS, xdb.Query{With: packet.Bare(p.From), Reverse: true})
-	if err != nil {
-		return false, err
+// sawKey has the keys to come go on from one that was used, whatever the clock
+// says.
+func (s *Service) sawKey(key string) {
+	if last, err := xdb.ParseRev(key); err == nil {
+		s.keys.Saw(last)
 	}
-	for _, it := range page.Items {
-		q, ok := readMessage(it.Value)
-		if ok && q.From == p.From && q.ID == p.ID && q.Type == p.Type && strings.HasPrefix(string(q.Body), string(p.Body)) {
-			return true, nil
+}
+
+// isStored reports whether a message that comes again is in storage.
+func (s *Service) isStored(ctx context.Context, a *account, p *packet.Packet) (bool, error) {
+	q := xdb.Query{With: packet.Bare(p.From), Reverse: true}
+	for {
+		page, err := s.store.Query(ctx, a.jid, offlineNS, q)
+		if err != nil {
+			return false, err
+		}
+		for _, it := range page.Items {
+			stored, ok := readMessage(it.Value)
+			switch {
+			case !ok:
+			case hasOrigin(p) && stored.Near == p.Near: // they come in order: this one is not behind the last
+				return stored.Seq >= p.Seq, nil
+			case !hasOrigin(p) && sameContent(&stored, p):
+				return true, nil
+			}
+			q.Before = it.Key
+		}
+		if !page.More {
+			return false, nil
 		}
 	}
-	return false, nil
+}
+
+// hasOrigin reports whether a stanza says where it comes from.
+func hasOrigin(p *packet.Packet) bool { return !p.Near.IsZero() && p.Seq != 0 }
+
+// sameContent reports whether a message that nobody has numbered is one that is
+// stored. Without an id nobody can tell, and two are better than none.
+func sameContent(stored, p *packet.Packet) bool {
+	if p.ID == "" || stored.ID != p.ID || stored.From != p.From || stored.Type != p.Type {
+		return false
+	}
+	rest, ok := bytes.CutPrefix(stored.Body, p.Body)
+	if !ok || len(rest) == 0 {
+		return ok
+	}
+	el, ok := xml.First(rest, ns.Client)
+	return ok && el.Is("delay", ns.Delay) && len(el.Outer()) == len(rest)
 }
 
 // isFleeting reports whether a message is of no use later: it says only that
@@ -155,15 +219,23 @@ func withDelay(body []byte, domain string, at time.Time) []byte {
 	return xml.AppendEmpty(out, "delay", ns.Delay, "from", domain, "stamp", at.UTC().Format("2006-01-02T15:04:05.000Z"))
 }
 
-// storedMessage is a message as it is stored.
+// storedMessage is a message as it is stored, and where it comes from.
 func storedMessage(p *packet.Packet, domain string, at time.Time) []byte {
 	body := withDelay(p.Body, domain, at)
 	b := make([]byte, 0, len(body)+len(p.Attrs)+200)
 	b = xml.AppendStart(b, "message", ns.Client, "to", p.To, "from", p.From, "type", p.Type, "id", p.ID, "xml:lang", p.Lang)
 	b = append(b[:len(b)-1], p.Attrs...)
 	b = append(append(b, '>'), body...)
-	return xml.AppendEnd(b, "message")
+	b = xml.AppendEnd(b, "message")
+	if !hasOrigin(p) {
+		return b
+	}
+	origin := binary.AppendUvarint(appendToken(nil, p.Near), p.Seq)
+	return xml.AppendElement(b, "origin", originNS, base64.StdEncoding.EncodeToString(origin))
 }
+
+// originNS is the namespace of what is stored beside a message.
+const originNS = "urn:jabberd:origin"
 
 // readMessage reads a stored message.
 func readMessage(value []byte) (packet.Packet, bool) {
@@ -187,271 +259,11 @@ func readMessage(value []byte) (packet.Packet, bool) {
 		}
 	}
 	p.Attrs = string(attrs)
+	if origin, ok := xml.Find(value, ns.Client, "origin", originNS); ok {
+		if b, err := base64.StdEncoding.DecodeString(origin.Text()); err == nil {
+			r := reader{b: b}
+			p.Near, p.Seq = r.token(), r.uint()
+		}
+	}
 	return p, true
-}
-
-// beginSpool makes a session wait until it has got what came while nobody was
-// there; nil says that there can be nothing. The account is locked. runSpool
-// comes next.
-func (a *account) beginSpool(x *session) *spool {
-	for _, y := range a.sessions {
-		// What y does not take, the next session will.
-		if y != x && y.presence != nil && y.priority >= 0 && !(a.isSpooling(y) && a.spool.cancelled) {
-			return nil
-		}
-	}
-	return a.spoolTo(x)
-}
-
-// spoolTo begins a spool behind what sessions have in their queues already.
-func (a *account) spoolTo(x *session) *spool {
-	p := &spool{x: x}
-	for _, y := range a.sessions {
-		if y.isManaged() {
-			for _, q := range y.managed.queue.all() {
-				p.after = max(p.after, q.stored)
-			}
-		}
-	}
-	a.spool = p
-	a.holders++
-	return p
-}
-
-// runSpool delivers the offline messages of an account. If there are any, that
-// takes as long as the client does to read them, and a goroutine of its own.
-func (s *Service) runSpool(ctx context.Context, a *account, p *spool) {
-	page, err := s.nextPage(ctx, a, p)
-	if err != nil || page.done {
-		s.endSpool(a, p, err)
-		return
-	}
-	s.spools.Add(1)
-	go func() {
-		defer s.spools.Done()
-		s.endSpool(a, p, s.spoolAll(s.ctx, a, p, page))
-	}()
-}
-
-func (s *Service) endSpool(a *account, p *spool, err error) {
-	if err != nil && s.ctx.Err() == nil {
-		s.env.Log().Error("offline messages are not delivered: "+err.Error(), "session", p.x.jid)
-	}
-	a.mu.Lock()
-	if a.spool == p {
-		a.spool = nil
-	}
-	var next *spool
-	if others := a.mostAvailable(nil); p.cancelled && a.spool == nil && len(others) > 0 {
-		next = a.spoolTo(others[0])
-	}
-	a.mu.Unlock()
-	if next != nil {
-		s.runSpool(s.ctx, a, next)
-	}
-	s.accounts.release(a)
-}
-
-// spoolAll delivers pages of messages until none is left.
-func (s *Service) spoolAll(ctx context.Context, a *account, p *spool, page page) error {
-	var err error
-	for !page.done {
-		if len(page.items) > 0 {
-			more, err := s.spoolPage(ctx, a, p, page.items)
-			if !more || err != nil {
-				return err
-			}
-			p.after = page.items[len(page.items)-1].Key
-		} else if err := s.awaitStored(ctx, a, p, page.kept); err != nil {
-			return err
-		}
-		if page, err = s.nextPage(ctx, a, p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// A page is what a spool found in storage.
-type page struct {
-	items []xdb.Item
-	kept  int  // messages that had been stored before
-	done  bool // nothing is left, and nothing is being stored
-}
-
-// nextPage reads what a spool has to deliver next. When there is nothing, the
-// spool is over at that moment.
-func (s *Service) nextPage(ctx context.Context, a *account, p *spool) (page, error) {
-	a.mu.Lock()
-	n := page{kept: a.kept}
-	a.mu.Unlock()
-	found, err := s.store.Query(ctx, a.jid, offlineNS, xdb.Query{After: p.after, Max: spoolPage})
-	if err != nil {
-		return n, err
-	}
-	n.items = found.Items
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	n.done = p.cancelled || len(n.items) == 0 && a.storing == 0 && a.kept == n.kept
-	if n.done && a.spool == p {
-		a.spool = nil
-	}
-	return n, nil
-}
-
-// awaitStored waits until what was being stored is.
-func (s *Service) awaitStored(ctx context.Context, a *account, p *spool, kept int) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for !p.cancelled && a.kept == kept && a.storing > 0 {
-		if err := s.await(ctx, a); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// spoolPage delivers some messages and waits until the session has them; then
-// they leave storage. It reports false if the session is gone.
-func (s *Service) spoolPage(ctx context.Context, a *account, p *spool, items []xdb.Item) (bool, error) {
-	a.mu.Lock()
-	if p.cancelled {
-		a.mu.Unlock()
-		return false, nil
-	}
-	x := p.x
-	if x.isManaged() {
-		return s.spoolManaged(ctx, a, p, items)
-	}
-	conn := x.conn
-	x.strange = s.clock.now()
-	a.mu.Unlock()
-	var refused atomic.Bool
-	ended := make(chan struct{})
-	e := s.errand(func() { close(ended) })
-	e.refused = func() { refused.Store(true) }
-	for i := range items {
-		q, ok := readMessage(items[i].Value)
-		if !ok {
-			continue
-		}
-		q.Kind, q.Flags, q.Host, q.Section, q.Near, q.Far = packet.Session, packet.Down, conn.Host, conn.Section, x.token, conn
-		e.deliver(&q)
-	}
-	e.end()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-	if refused.Load() {
-		return false, nil
-	}
-	s.forgetStored(ctx, a, items[len(items)-1].Key)
-	return true, nil
-}
-
-// spoolManaged is spoolPage for a session with stream management: the messages
-// go into its queue, and leave storage when the client has acknowledged them.
-// The account is locked.
-func (s *Service) spoolManaged(ctx context.Context, a *account, p *spool, items []xdb.Item) (bool, error) {
-	x := p.x
-	t := act{s: s, ctx: ctx, alone: true}
-	for i := range items {
-		for s.isFull(x) && !p.cancelled {
-			if err := s.await(ctx, a); err != nil {
-				a.mu.Unlock()
-				return false, err
-			}
-		}
-		if p.cancelled {
-			break
-		}
-		if q, ok := readMessage(items[i].Value); ok {
-			t.stored = items[i].Key
-			t.down(a, []*session{x}, &q)
-		}
-	}
-	a.mu.Unlock()
-	if err := t.done(); err != nil {
-		return false, err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for !p.cancelled && x.managed.holdsStored() {
-		if err := s.await(ctx, a); err != nil {
-			return false, err
-		}
-	}
-	return !p.cancelled, nil
-}
-
-// holdsStored reports whether an offline message waits for the client.
-func (m *managed) holdsStored() bool {
-	for _, q := range m.queue.all() {
-		if q.stored != "" {
-			return true
-		}
-	}
-	return false
-}
-
-// forgetStored takes the offline messages up to a key out of storage. If that
-// fails they come again, which is better than that they are lost.
-func (s *Service) forgetStored(ctx context.Context, a *account, key string) {
-	a.mu.Lock()
-	a.stored = -1
-	a.mu.Unlock()
-	// Keys have all the same length, so that this one is before the next.
-	if err := s.store.Drop(ctx, a.jid, offlineNS, key+"0"); err != nil {
-		s.env.Log().Error("delivered messages stay in storage: "+err.Error(), "account", a.jid)
-	}
-}
-
-// reroute sends what the client of an ended session has not acknowledged where
-// it would go without the session (XEP-0198 section 4).
-func (s *Service) reroute(t *act, x *session) {
-	m := x.managed
-	if m == nil {
-		return
-	}
-	x.account.mu.Lock()
-	number := m.acked
-	var list []packet.Packet
-	for _, q := range m.queue.all() {
-		number++
-		if q.copies != nil {
-			q.copies.held--
-			if q.copies.taken || q.copies.held > 0 {
-				continue
-			}
-		}
-		if p, ok := q.again(); ok {
-			p.Near, p.Seq = x.token, number
-			list = append(list, p)
-		}
-	}
-	m.queue = queue{pool: m.queue.pool}
-	x.account.mu.Unlock()
-	for i := range list {
-		t.normal(&list[i])
-	}
-}
-
-// again is what becomes of a stanza that its session has not taken.
-func (q *queued) again() (packet.Packet, bool) {
-	p := q.p
-	switch {
-	case q.stored != "": // it is in storage
-		return p, false
-	case p.Name == "message" && isKept(p.Type):
-		p.To = packet.Bare(p.To)
-		p.Body = withDelay(p.Body, packet.Domain(p.To), time.UnixMilli(q.at))
-		return p, true
-	case p.Name == "message" && p.Type == "groupchat", p.Name == "iq" && (p.Type == "get" || p.Type == "set"):
-		return packet.Packet{
-			To: p.From, From: p.To, Name: p.Name, Type: "error", ID: p.ID, Body: errorBody(packet.Refuse("service-unavailable", "")),
-		}, true
-	}
-	return p, false
 }

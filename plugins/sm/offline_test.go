@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/xml"
@@ -176,25 +178,140 @@ func TestOfflineMessagesGoToTheNext(t *testing.T) {
 func TestMessageWhileComing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, `{}`, "ann@localhost")
-		store := w.ask
+		var store asker
 		reached, release := make(chan struct{}), make(chan struct{})
-		w.ask = func(ctx context.Context, q *packet.Packet) (*packet.Packet, error) {
-			if q.Name == "append" {
+		store = w.storage(func(ctx context.Context, q *packet.Packet) (*packet.Packet, error) {
+			if q.Name == "batch" {
 				close(reached)
 				<-release
 			}
 			return store(ctx, q)
-		}
+		})
 		go w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>1</body></message>`)
 		<-reached
 		ann := w.available("ann@localhost/phone", 0)
-		w.ask = store
-		w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>2</body></message>`)
+		w.storage(store)
+		go w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>2</body></message>`)
+		synctest.Wait()
 		close(release)
 		synctest.Wait()
-		got := bodies(ann.take())
-		slices.Sort(got)
-		expect(t, "both", got, "1", "2")
+		expect(t, "both", bodies(ann.take()), "1", "2")
 		expect(t, "storage", w.keptFor("ann@localhost"))
+	})
+}
+
+// Whatever dies or is cut, who comes and goes gets what was sent to it once and
+// in order, be it stored or not.
+func TestOfflineExactlyOnce(t *testing.T) {
+	property(t, func(t *testing.T, r *rapid.T) {
+		w := newWorld(t, `{"management":{"queue":24}}`, "ann@localhost", "bob@localhost")
+		ann, bob := w.manage("ann@localhost/phone", true), (*client)(nil)
+		said, before := 0, []string(nil)
+		revive := func() {
+			w.die(0)
+			if w.env.dead.Load() {
+				w.kill()
+			}
+		}
+		come := func() {
+			revive()
+			synctest.Wait()
+			if bob == nil {
+				bob = w.manage("bob@localhost/desk", true)
+			}
+		}
+		r.Repeat(map[string]func(*rapid.T){
+			"say": func(r *rapid.T) {
+				for n := range rapid.IntRange(1, 20).Draw(r, "messages") {
+					if bob != nil && n%10 == 0 { // more than its queue holds would end it
+						revive()
+						synctest.Wait()
+						bob.read()
+						bob.ack()
+					}
+					said++
+					ann.say(`<message to='bob@localhost' type='chat'><body>%d</body></message>`, said)
+				}
+			},
+			"come": func(*rapid.T) { come() },
+			"leave": func(r *rapid.T) { // having read all, or just so
+				revive()
+				if bob == nil {
+					return
+				}
+				synctest.Wait()
+				bob.read()
+				bob.ack()
+				switch rapid.IntRange(0, 2).Draw(r, "how") {
+				case 0:
+					bob.close()
+				case 1:
+					bob.lose()
+					for range 12 { // until it is given up
+						time.Sleep(55 * time.Second)
+						ann.read()
+					}
+				case 2:
+					bob.say(`<presence type='unavailable'/>`)
+					bob.read()
+					bob.ack()
+					bob.close()
+				}
+				before = append(before, bob.bodies...)
+				bob = nil
+			},
+			"toggle": func(*rapid.T) {
+				if bob != nil {
+					bob.say(`<presence type='unavailable'/>`)
+					bob.say(`<presence/>`)
+				}
+			},
+			"read": func(*rapid.T) {
+				synctest.Wait()
+				ann.read()
+				if bob != nil {
+					bob.read()
+				}
+			},
+			"ack": func(*rapid.T) {
+				ann.request()
+				if bob != nil {
+					bob.ack()
+				}
+			},
+			"die": func(r *rapid.T) {
+				revive()
+				w.die(rapid.IntRange(1, 60).Draw(r, "after"))
+			},
+			"kill": func(*rapid.T) { revive(); w.kill() },
+			"cut": func(*rapid.T) {
+				revive()
+				ann.read()
+				ann.vanish()
+				ann.resume()
+				if bob != nil {
+					bob.lose()
+					bob.resume()
+				}
+			},
+			"": func(*rapid.T) {},
+		})
+		come()
+		for range said/12 + 4 {
+			synctest.Wait()
+			ann.read()
+			ann.request()
+			bob.read()
+			bob.ack()
+		}
+		if got := append(before, bob.bodies...); !slices.Equal(got, numbers(1, said)) {
+			r.Errorf("bob got %q of %d", got, said)
+		}
+		if kept := w.keptFor("bob@localhost"); len(kept) > 0 {
+			r.Errorf("in storage there are still %q", kept)
+		}
+		if ends := append(bob.ends, ann.ends...); len(ends) > 0 {
+			r.Errorf("streams end with %q", ends)
+		}
 	})
 }

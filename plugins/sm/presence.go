@@ -61,16 +61,15 @@ func (s *Service) clientAvailable(t *act, x *session, p *packet.Packet) error {
 	spools := (first || x.priority < 0) && priority(p) >= 0
 	x.presence = &packet.Packet{From: x.jid, Name: "presence", Lang: p.Lang, Attrs: p.Attrs, Body: p.Body}
 	x.priority = priority(p)
+	if spools {
+		s.beginSpool(a, x)
+	}
 	t.records(s.journalState(x))
 	t.showOwn(a, *x.presence)
 	subscribers, subscriptions := a.subscribed(from), []string(nil)
 	if first {
 		subscriptions = a.subscribed(to)
 		t.greetWithOthers(a, x)
-	}
-	var spool *spool
-	if spools {
-		spool = a.beginSpool(x)
 	}
 	q := *x.presence
 	a.mu.Unlock()
@@ -83,8 +82,8 @@ func (s *Service) clientAvailable(t *act, x *session, p *packet.Packet) error {
 		q.To, q.Near, q.Seq = jid, p.Near, p.Seq
 		t.normal(&q)
 	}
-	if spool != nil {
-		s.runSpool(t.ctx, a, spool)
+	if spools {
+		s.runSpool(t.ctx, a)
 	}
 	return nil
 }
@@ -146,11 +145,9 @@ func (s *Service) clientUnavailable(t *act, x *session, p *packet.Packet) error 
 		a.mu.Unlock()
 		return nil
 	}
-	if a.spool != nil && a.spool.x == x {
-		a.spool.cancel()
-	}
 	audience := a.audience(x)
 	x.presence, x.priority = nil, 0
+	s.leaveSpool(a, x)
 	for jid := range x.directed {
 		s.journalDirected(x, jid, false)
 	}
@@ -182,11 +179,14 @@ func (a *account) audience(x *session) []string {
 }
 
 // gone tells all who have seen the presence of a session that has ended.
-func (s *Service) gone(t *act, x *session) {
+func (s *Service) gone(e *errand, x *session) {
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	t := act{s: s, ctx: ctx, alone: true, errand: e}
 	a := s.accounts.hold(x.account.jid)
 	defer s.accounts.release(a)
 	if x.presence != nil {
-		if err := s.load(t.ctx, a); err != nil {
+		if err := s.load(ctx, a); err != nil {
 			s.env.Log().Error("contacts are not told that a session has ended: "+err.Error(), "session", x.jid)
 		}
 	}
@@ -201,6 +201,7 @@ func (s *Service) gone(t *act, x *session) {
 		q.To = jid
 		t.normal(&q)
 	}
+	t.done()
 }
 
 // clientDirected sends a presence to one address (RFC 6121 section 4.6). Who is

@@ -75,13 +75,13 @@ func (u *queue) push(q *queued) {
 	u.bytes += q.size()
 }
 
-// drop takes the first stanzas away, which the client has, and returns the key
-// of the last among them that was kept in storage.
-func (u *queue) drop(n int) (stored string) {
+// drop takes the first stanzas away, which the client has, and returns the keys
+// of those among them that are in storage.
+func (u *queue) drop(n int) (stored []string) {
 	for i := range n {
 		q := u.at(i)
 		if q.stored != "" {
-			stored = q.stored
+			stored = append(stored, q.stored)
 		}
 		if q.copies != nil {
 			q.copies.taken = true

@@ -166,7 +166,8 @@ func appendState(b []byte, x *session) []byte {
 	b = appendToken(b, x.conn)
 	b = binary.AppendUvarint(b, x.seq)
 	b = binary.AppendUvarint(b, x.base)
-	b = append(appendBool(b, x.interested), byte(x.priority))
+	b = appendBool(appendBool(b, x.interested), x.account.isSpooling(x))
+	b = append(b, byte(x.priority))
 	b = appendBool(b, x.presence != nil)
 	if x.presence != nil {
 		b = appendStanza(b, x.presence)

@@ -21,9 +21,9 @@ type replay struct {
 	ending   map[packet.Token]bool
 	pending  map[packet.Token][]unhandled
 
-	mu   sync.Mutex
-	seen map[origin]uint64
-	end  moment // when seen is forgotten
+	spooling map[packet.Token]string // accounts of sessions that were being given offline messages
+	taken    map[string][]string     // by account: keys of offline messages that clients have
+	accounts map[string]*account     // those of both
 }
 
 // unhandled is a stanza of a client whose handling had not ended.
@@ -32,20 +32,10 @@ type unhandled struct {
 	p  packet.Packet
 }
 
-// origin is where stanzas to an account come from.
-type origin struct {
-	to   string // bare
-	from packet.Token
-}
-
-// remembered is for how long after a start stanzas may come again that the
-// process before has seen: longer than any packet lives in the tree.
-const remembered = moment(5 * time.Minute / tick)
-
 func newReplay(s *Service) *replay {
 	return &replay{
 		s: s, sessions: map[packet.Token]*session{}, ending: map[packet.Token]bool{},
-		pending: map[packet.Token][]unhandled{}, seen: map[origin]uint64{},
+		pending: map[packet.Token][]unhandled{}, spooling: map[packet.Token]string{}, taken: map[string][]string{}, accounts: map[string]*account{},
 	}
 }
 
@@ -71,7 +61,10 @@ func (r *replay) record(at journal.Pos, b []byte) error {
 	case recAck:
 		if x, number := r.sessions[in.token()], in.uint(); x != nil && x.isManaged() && number > x.managed.acked {
 			n := min(number-x.managed.acked, uint64(x.managed.queue.len()))
-			x.managed.queue.drop(int(n))
+			if keys := x.managed.queue.drop(int(n)); len(keys) > 0 {
+				jid := packet.Bare(x.jid)
+				r.taken[jid] = append(r.taken[jid], keys...)
+			}
 			x.managed.acked = number
 		}
 	case recDirected:
@@ -97,7 +90,9 @@ func (r *replay) state(at journal.Pos, in *reader) {
 	x.jid = in.string()
 	x.resource = packet.Resource(x.jid)
 	x.conn, x.seq, x.base = in.token(), in.uint(), in.uint()
-	x.interested, x.priority = in.bool(), int8(in.byte())
+	x.interested = in.bool()
+	spooling := in.bool()
+	x.priority = int8(in.byte())
 	x.presence = nil
 	if in.bool() {
 		p := in.stanza()
@@ -122,8 +117,14 @@ func (r *replay) state(at journal.Pos, in *reader) {
 	} else {
 		x.seq = 0 // its stanzas are not in the journal; what comes again has to be handled
 	}
-	if !in.bad {
-		r.sessions[token] = x
+	if in.bad {
+		return
+	}
+	r.sessions[token] = x
+	if spooling {
+		r.spooling[token] = packet.Bare(x.jid)
+	} else {
+		delete(r.spooling, token)
 	}
 }
 
@@ -155,9 +156,8 @@ func (r *replay) out(at journal.Pos, in *reader) {
 	if in.bad {
 		return
 	}
-	if !q.p.Near.IsZero() && q.p.Seq != 0 {
-		r.seen[origin{packet.Bare(q.p.To), q.p.Near}] = q.p.Seq
-	}
+	r.s.repeats.note(packet.Bare(q.p.To), &q.p)
+	r.s.sawKey(q.stored)
 	if len(targets) > 1 || taken {
 		q.copies = &copies{taken: taken}
 	}
@@ -172,26 +172,6 @@ func (r *replay) out(at journal.Pos, in *reader) {
 		if q.copies != nil {
 			q.copies.held++
 		}
-	}
-}
-
-// saw reports whether the process before has given to an account a stanza that
-// comes again.
-func (r *replay) saw(jid string, p *packet.Packet) bool {
-	if p.Near.IsZero() || p.Seq == 0 {
-		return false
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.seen[origin{jid, p.Near}] >= p.Seq
-}
-
-// forget gives memory back once nothing can come again.
-func (r *replay) forget(now moment) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.end != 0 && now > r.end {
-		r.seen, r.end = nil, 0
 	}
 }
 
@@ -217,6 +197,9 @@ func (r *replay) finish() {
 		if r.ending[x.token] || a.bound(x.resource) != nil || !s.sessions.enterAgain(x) {
 			r.ending[x.token] = true
 			x.ended, x.conn = true, packet.Token{}
+			if x.holdsStored() {
+				r.spooling[x.token] = a.jid
+			}
 			s.dying.add(x)
 			s.accounts.release(a)
 			continue
@@ -236,21 +219,62 @@ func (r *replay) finish() {
 		s.accounts.release(a)
 	}
 	s.sessions.findFree()
-	r.end = s.clock.now() + remembered
+	r.beginSpools()
+	if len(r.sessions)+len(r.pending) > 0 {
+		s.repeats.until(s.clock.now() + remembered)
+	} else {
+		s.repeats.until(1) // nothing was under way
+	}
 }
+
+// beginSpools has accounts wait for what is in storage for them, before anything
+// else comes for them. The accounts stay in memory until endSpools.
+func (r *replay) beginSpools() {
+	for _, jid := range r.spooling {
+		a := r.account(jid)
+		a.mu.Lock()
+		if a.spool == nil {
+			r.s.spoolToAny(a)
+		}
+		a.mu.Unlock()
+	}
+	for jid, keys := range r.taken {
+		a := r.account(jid)
+		a.mu.Lock()
+		a.take(keys)
+		a.mu.Unlock()
+	}
+}
+
+func (r *replay) account(jid string) *account {
+	a := r.accounts[jid]
+	if a == nil {
+		a = r.s.accounts.hold(jid)
+		r.accounts[jid] = a
+	}
+	return a
+}
+
+// recovery is how long what had begun before may hold up what comes.
+const recovery = 10 * time.Second
+
+// atOnce is how many accounts are looked after at once.
+const atOnce = 32
 
 // recover lets the sessions of before go on: what had begun is ended, what the
 // clients have not acknowledged is sent again, and connections are asked
 // whether they are still there.
 func (s *Service) recover() {
 	r := s.replay
+	ctx, cancel := context.WithTimeout(s.ctx, recovery)
+	defer cancel()
 	for _, token := range inOrder(r.ending) {
 		if x := r.sessions[token]; x != nil {
-			s.bury(x, packet.Token{}, "")
+			s.buryAgain(x)
 		}
 	}
 	for _, token := range inOrder(r.pending) {
-		s.handleAgain(r.sessions[token], r.pending[token])
+		s.handleAgain(ctx, r.sessions[token], r.pending[token])
 	}
 	for _, token := range inOrder(r.sessions) {
 		x := r.sessions[token]
@@ -260,19 +284,32 @@ func (s *Service) recover() {
 		a := x.account
 		a.mu.Lock()
 		conn := x.conn
-		var spool *spool
-		if !x.ended && x.presence != nil && x.priority >= 0 {
-			spool = a.beginSpool(x)
-		}
 		a.mu.Unlock()
-		if spool != nil {
-			s.runSpool(s.ctx, a, spool)
-		}
 		if !conn.IsZero() {
 			s.probe(x, conn)
 		}
 	}
-	r.sessions, r.ending, r.pending = nil, nil, nil
+	s.endSpools(r.accounts)
+	r.sessions, r.ending, r.pending, r.spooling, r.taken, r.accounts = nil, nil, nil, nil, nil, nil
+}
+
+// endSpools goes on with what accounts have in storage, some at a time, and
+// lets go of them. It does not wait.
+func (s *Service) endSpools(accounts map[string]*account) {
+	queue := make(chan *account, len(accounts))
+	for _, a := range accounts {
+		queue <- a
+	}
+	close(queue)
+	for range min(atOnce, len(accounts)) {
+		s.background.Go(func() {
+			for a := range queue {
+				s.forgetStored(s.ctx, a)
+				s.runSpool(s.ctx, a)
+				s.accounts.release(a)
+			}
+		})
+	}
 }
 
 // inOrder returns the tokens of a map in the order of their slots.
@@ -284,12 +321,11 @@ func inOrder[V any](m map[packet.Token]V) []packet.Token {
 
 // handleAgain handles stanzas of a client that were acknowledged to it. x is
 // nil if the session has been forgotten since.
-func (s *Service) handleAgain(x *session, list []unhandled) {
+func (s *Service) handleAgain(ctx context.Context, x *session, list []unhandled) {
 	slices.SortFunc(list, func(a, b unhandled) int { return int(a.in.number) - int(b.in.number) })
 	for i := range list {
 		p := &list[i].p
 		p.Kind = packet.Session
-		ctx, cancel := context.WithTimeout(s.ctx, patience)
 		t := act{s: s, ctx: ctx, alone: true, flags: packet.Redelivered}
 		switch {
 		case x != nil && x.isManaged():
@@ -300,7 +336,6 @@ func (s *Service) handleAgain(x *session, list []unhandled) {
 			t.normal(p)
 			t.errand.end()
 		}
-		cancel()
 	}
 }
 

@@ -48,8 +48,8 @@ func (s *Service) resume(ctx context.Context, x *session, p *packet.Packet) (pac
 	if err := s.commit(); err != nil {
 		return packet.Pass, err
 	}
-	if stored != "" {
-		s.forgetStored(ctx, a, stored)
+	if stored {
+		s.forgetStored(ctx, a)
 	}
 	s.drain(x)
 	return packet.Claim, nil
@@ -63,7 +63,7 @@ func (s *Service) connect(x *session, p *packet.Packet) {
 	x.base += x.seq
 	x.conn, x.seq, x.heard = p.Near, p.Seq, s.clock.now()
 	m.written, m.first = m.acked, m.acked
-	m.asked, m.late, m.after, m.lost = 0, false, 0, 0
+	m.asked, m.late, m.after, m.lost = 0, 0, 0, 0
 	m.kind, m.helloH = isResumed, m.received
 	s.greet(x)
 	s.journalState(x)

@@ -205,8 +205,9 @@ func (s *Service) end(x *session) (conn packet.Token) {
 	}
 	a.signal()
 	s.dying.add(x)
-	if a.spool != nil && a.spool.x == x {
-		a.spool.cancel()
+	s.leaveSpool(a, x)
+	if a.spool == nil && x.holdsStored() {
+		s.spoolToAny(a)
 	}
 	s.journalEnding(x)
 	return conn
@@ -215,19 +216,35 @@ func (s *Service) end(x *session) (conn packet.Token) {
 // bury does what the end of a session leads to, and then forgets it in the
 // journal.
 func (s *Service) bury(x *session, conn packet.Token, condition string) {
-	ctx, cancel := context.WithTimeout(s.ctx, patience)
-	defer cancel()
-	e := s.errand(func() {
+	e := s.burial(x)
+	t := act{s: s, ctx: s.ctx, alone: true, errand: e}
+	if !conn.IsZero() && condition != "" {
+		t.later = append(t.later, *streamEnd(conn, x.token, x.jid, condition, nil))
+	}
+	s.gone(e, x)
+	s.reroute(&t, x)
+	t.done()
+	e.end()
+	s.runSpool(s.ctx, x.account)
+}
+
+// buryAgain is bury for a session that the process before has begun to bury.
+// Only its stanzas are sent before what came after them.
+func (s *Service) buryAgain(x *session) {
+	e := s.burial(x)
+	t := act{s: s, ctx: s.ctx, alone: true, errand: e, flags: packet.Redelivered}
+	s.reroute(&t, x)
+	t.done()
+	s.background.Go(func() {
+		s.gone(e, x)
+		e.end()
+	})
+}
+
+func (s *Service) burial(x *session) *errand {
+	return s.errand(func() {
 		x.account.mu.Lock()
 		defer x.account.mu.Unlock()
 		s.journalEnd(x)
 	})
-	t := act{s: s, ctx: ctx, alone: true, errand: e}
-	if !conn.IsZero() && condition != "" {
-		t.later = append(t.later, *streamEnd(conn, x.token, x.jid, condition, nil))
-	}
-	s.gone(&t, x)
-	s.reroute(&t, x)
-	t.done()
-	e.end()
 }

@@ -81,15 +81,17 @@ type Service struct {
 	clock    wheel
 	expired  expiries
 	rooms    sync.Pool // of *queueRoom
+	keys     xdb.Clock // of offline messages
 	dying    graves
 
-	ctx     context.Context // of what sm does of its own accord
-	stop    context.CancelFunc
-	spools  sync.WaitGroup // goroutines that deliver offline messages
-	journal *journal.Journal
-	source  module.Source // probes of connections
-	replay  *replay       // what the journal had to say
-	ready   chan struct{} // closed when the sessions of before go on
+	ctx        context.Context // of what sm does of its own accord
+	stop       context.CancelFunc
+	background sync.WaitGroup // goroutines that do it
+	journal    *journal.Journal
+	source     module.Source // probes of connections
+	replay     *replay       // what the journal had to say
+	repeats    repeats       // what may come again
+	ready      chan struct{} // closed when the sessions of before go on
 }
 
 // New makes the service. It has no effects.
@@ -140,6 +142,7 @@ func (s *Service) Start(ctx context.Context) error {
 		folder = "sm/" + url.PathEscape(s.env.Section())
 	}
 	s.replay = newReplay(s)
+	s.repeats.on.Store(true)
 	j, done, err := journal.Open(ctx, s.env.Path(folder), journal.Options{Sync: a.Durability == "disk"}, s.replay.record)
 	if err != nil {
 		return err
@@ -178,7 +181,7 @@ func (s *Service) Run(ctx context.Context) error {
 // Close lets go of the journal.
 func (s *Service) Close() error {
 	s.stop()
-	s.spools.Wait()
+	s.background.Wait()
 	if s.journal == nil {
 		return nil
 	}

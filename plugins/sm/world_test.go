@@ -42,9 +42,9 @@ type world struct {
 	t     testing.TB
 	args  string
 	store *xdb.Store
-	ask   func(context.Context, *packet.Packet) (*packet.Packet, error)
 
 	mu     sync.Mutex
+	ask    asker
 	env    *env
 	conns  []*conn
 	remote []packet.Packet
@@ -150,6 +150,24 @@ func (w *world) kill() {
 		}
 	}
 }
+
+// die has the process die at so many packets from now, 0 being never.
+func (w *world) die(in int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dieIn = in
+}
+
+// storage has others answer what is asked of storage; it returns who did before.
+func (w *world) storage(ask asker) asker {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.ask
+	w.ask = ask
+	return before
+}
+
+type asker func(context.Context, *packet.Packet) (*packet.Packet, error)
 
 func copyDir(t testing.TB, from string) string {
 	t.Helper()
@@ -279,7 +297,10 @@ func (e *env) Ask(ctx context.Context, q *packet.Packet) (*packet.Packet, error)
 	if e.dead.Load() {
 		return nil, errDead
 	}
-	return e.w.ask(ctx, q)
+	e.w.mu.Lock()
+	ask := e.w.ask
+	e.w.mu.Unlock()
+	return ask(ctx, q)
 }
 
 func (e *env) Source(c module.SourceConfig) module.Source { return &source{e, c} }
