@@ -183,6 +183,9 @@ func (c *core) down() {
 // OnSettle takes how a delivery that this process holds has ended.
 func (r *Remote) OnSettle(s *Settlement) {
 	c := r.e.core
+	if r.stray("settlement") {
+		return
+	}
 	c.mu.Lock()
 	d := c.held.take(s.Num)
 	c.unfence()

@@ -282,8 +282,14 @@ func (r *Remote) OnExplain(x *Explain) {
 		if wait != nil {
 			c := *x
 			c.Steps = append([]Step(nil), x.Steps...)
-			wait <- &c
+			select {
+			case wait <- &c:
+			default: // it was answered before
+			}
 		}
+		return
+	}
+	if r.stray("explain") {
 		return
 	}
 	a := *x

@@ -37,7 +37,8 @@ type Remote struct {
 
 	settled atomic.Uint64 // the process's numbers below are settled
 
-	reader *worker // plugin: has the walks that came since the last Rest
+	reader  *worker     // plugin: has the walks that came since the last Rest
+	strayed atomic.Bool // it sent what is not for a core, and that was logged
 }
 
 // A Dead is a packet that was bounced because processes died with it.
@@ -56,6 +57,18 @@ func (e *Engine) DeadPackets() []Dead {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return append([]Dead(nil), e.dead...)
+}
+
+// stray reports a record that only a core sends, and that a plugin has sent to
+// this one. It is not taken.
+func (r *Remote) stray(record string) bool {
+	if r.e.core != nil {
+		return false
+	}
+	if !r.strayed.Swap(true) {
+		r.e.log.stray(r.name, record)
+	}
+	return true
 }
 
 // hop hands a walk over to the process of its step.

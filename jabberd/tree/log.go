@@ -228,6 +228,10 @@ func (g *logs) buried(process string, k *walk) {
 	g.say(slog.LevelError, k.d.fromLog(), k.s, nil, "packet bounced: a process died with it three times; see jabberd dead", "process", process, "to", k.p.To, "from", k.p.From, "id", k.p.ID)
 }
 
+func (g *logs) stray(process, record string) {
+	g.say(slog.LevelError, false, nil, nil, "process sends what only the core may send; that is ignored", "process", process, "record", record)
+}
+
 func (g *logs) stale(s *Stale) {
 	g.say(slog.LevelError, false, nil, nil, "a store could not copy what another has changed; "+s.what()+" is stale there until it is copied anew: "+s.Reason,
 		"section", s.Section, "owner", s.Owner, "namespace", s.NS)

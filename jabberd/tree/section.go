@@ -106,6 +106,7 @@ func (s *section) compile(e *Engine) {
 // run returns the links from one on that run in this process without a
 // foreign one between them: those that one hop asks.
 func (s *section) run(from int, process string) []link {
+	from = min(from, len(s.links)) // it may come from another process
 	to := from
 	for to < len(s.links) && (s.links[to].passive || s.links[to].Process == process) {
 		to++
