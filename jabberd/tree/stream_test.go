@@ -19,6 +19,8 @@ func (nobody) Commit(*tree.Commit)     {}
 func (nobody) Settle(*tree.Settlement) {}
 func (nobody) Host(*tree.HostChange)   {}
 func (nobody) Explain(*tree.Explain)   {}
+func (nobody) Flush()                  {}
+func (nobody) FlushSoon()              {}
 
 // FuzzStream has an engine hear anything from the other end of its stream: a
 // core from a plugin that it has given packets to, and a plugin from a core.
@@ -49,6 +51,7 @@ func FuzzStream(f *testing.F) {
 		}
 		// The decoder's memory is the frame's: what comes before a damaged record counts.
 		_ = new(frame.Decoder).Decode(data, remote)
+		remote.Rest(func() {})
 		remote.Down()
 		if !plugin {
 			remote.Dead("the test ends")
