@@ -17,7 +17,7 @@ const (
 
 	// room is how much garbage may gather however little is in use. A larger
 	// heap than that is collected when it has doubled, as Go does.
-	room = 32 << 20
+	room = 16 << 20
 
 	// A process that has allocated less than calm in each of some ticks is
 	// quiet. What it has allocated before is worth a collection if it is more

@@ -12,10 +12,10 @@ func TestSmallHeapsGetRoom(t *testing.T) {
 		want int
 	}{
 		"nothing yet": {0, 800},
-		"4 MiB":       {4 << 20, 800},
-		"6 MiB":       {6 << 20, 400},
-		"16 MiB":      {16 << 20, 200},
-		"31 MiB":      {31 << 20, 100},
+		"2 MiB":       {2 << 20, 800},
+		"3 MiB":       {3 << 20, 400},
+		"8 MiB":       {8 << 20, 200},
+		"15 MiB":      {15 << 20, 100},
 		"1 GiB":       {1 << 30, 100},
 	} {
 		if got := percentFor(c.live); got != c.want {
