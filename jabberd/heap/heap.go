@@ -7,6 +7,7 @@ package heap
 import (
 	"context"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -63,6 +64,7 @@ func (k *keeper) look() {
 		k.quiet = 0
 	}
 	if k.quiet >= ticks && allocated-k.returned > max(worth, live/4) {
+		runtime.GC() // what is in a sync.Pool outlives one collection
 		debug.FreeOSMemory()
 		_, allocated = read()
 		k.returned = allocated
