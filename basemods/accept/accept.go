@@ -176,7 +176,7 @@ func (c *Components) admit(host string) func(*packet.Packet) error {
 }
 
 // Handle gives packets to the components that they are for.
-func (c *Components) Handle(_ context.Context, p *packet.Packet) (packet.Verdict, error) {
+func (c *Components) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
 	if p.Kind != packet.Normal {
 		return packet.Pass, nil
 	}
@@ -184,7 +184,7 @@ func (c *Components) Handle(_ context.Context, p *packet.Packet) (packet.Verdict
 	if to == nil {
 		return packet.Pass, packet.Refuse("service-unavailable", "no component has this name")
 	}
-	return packet.Claim, to.Put(p)
+	return packet.Claim, to.Put(ctx, p)
 }
 
 // Explain says what Handle would do.

@@ -153,14 +153,14 @@ func (c *Component) servedElsewhere(domain string) bool {
 }
 
 // Handle gives packets to the server.
-func (c *Component) Handle(_ context.Context, p *packet.Packet) (packet.Verdict, error) {
+func (c *Component) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
 	switch {
 	case p.Kind != packet.Normal:
 		return packet.Pass, nil
 	case !c.speaksFor(p):
 		return packet.Pass, packet.Refuse("not-allowed", "the other server takes only what comes from "+c.name.Domain())
 	}
-	return packet.Claim, c.server.Put(p)
+	return packet.Claim, c.server.Put(ctx, p)
 }
 
 // speaksFor reports whether a packet may be sent in the name of the component.

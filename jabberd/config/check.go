@@ -251,11 +251,16 @@ func (f *File) checkProcesses() (diags hcl.Diagnostics) {
 			used[l.Process] = true
 		}
 	}
+	forked := func(process string) bool { // behind fork, PROGRAM.SECTION
+		return slices.ContainsFunc(f.Sections, func(s module.Section) bool {
+			return strings.HasSuffix(process, "."+s.ID) && slices.ContainsFunc(s.Chain, func(l module.Link) bool { return l.Module == "fork" })
+		})
+	}
 	for _, p := range f.Plugins {
 		used[p.Name] = true
 	}
 	for _, p := range f.Processes {
-		if !used[p.Name] {
+		if !used[p.Name] && !forked(p.Name) {
 			diags = append(diags, warning(f.declared["process "+p.Name], "Unused process",
 				"No block has process = %q.%s", p.Name, suggest(p.Name, named)))
 		}

@@ -60,6 +60,19 @@ type Env interface {
 	Path(name string) string
 }
 
+// A Holder is an Env that can put off the end of a packet. The server's are;
+// ask with a type assertion.
+type Holder interface {
+	// Hold, called within Handle with its ctx, has the packet not end before
+	// release is called, although Handle has returned: it is for what a
+	// handler claims now and does with others in one go. Until then who gave
+	// the packet keeps it, and if this process dies hands it over again; the
+	// packets behind it do not wait. Release is called once, from anywhere,
+	// long before the section's timeout, and never with a lock held that
+	// Settled of a Source may want.
+	Hold(ctx context.Context) (release func())
+}
+
 // A SourceConfig says how a source is told of its packets.
 type SourceConfig struct {
 	Window int // packets under way at once; 0 is 64

@@ -24,6 +24,7 @@ func NewConn(c net.Conn) *Conn {
 	if t, ok := c.(*net.TCPConn); ok {
 		// One that fails is closed anyway: reading says why.
 		_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 4})
+		boundUnsent(t)
 	}
 	conn := &Conn{Conn: c}
 	conn.heard.Store(time.Now().UnixNano())

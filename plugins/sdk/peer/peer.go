@@ -68,6 +68,10 @@ type Peer struct {
 	queue  []packet.Packet // not written yet
 	size   int             // of queue and of what is being written, in bytes
 	stream *link           // nil while the peer is away
+	put    uint64          // packets, so far
+	done   uint64          // of these, written or given up
+	held   []held          // those that have not ended, by number
+	slow   bool            // a write takes so long that none is held
 	taken  bool            // there is a stream, or one is being negotiated
 	gone   bool            // away for so long that nothing is held any more
 	closed bool
@@ -84,9 +88,17 @@ func New(c Config) *Peer {
 	return p
 }
 
+// A held packet ends when it is written.
+type held struct {
+	number  uint64
+	release func()
+}
+
 // Put takes responsibility for a packet to the peer, of which it keeps a copy, or
-// says with a *packet.Reject why it does not. It never waits.
-func (p *Peer) Put(q *packet.Packet) error {
+// says with a *packet.Reject why it does not. It never waits. With the ctx of
+// Handle, a packet to a peer that is connected and reads ends only when it is
+// written: should this process die before, it comes again.
+func (p *Peer) Put(ctx context.Context, q *packet.Packet) error {
 	n := sizeOf(q)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,8 +107,41 @@ func (p *Peer) Put(q *packet.Packet) error {
 	}
 	p.queue = append(p.queue, *q)
 	p.size += n
+	p.put++
+	if h, ok := p.Env.(module.Holder); ok && p.stream != nil && !p.slow {
+		p.held = append(p.held, held{p.put, h.Hold(ctx)})
+	}
 	p.stream.wake()
 	return nil
+}
+
+// written returns those held of which n more were written. With the lock held.
+func (p *Peer) written(n int) []held {
+	p.done += uint64(n)
+	i := 0
+	for i < len(p.held) && p.held[i].number <= p.done {
+		i++
+	}
+	ended := p.held[:i:i]
+	if p.held = p.held[i:]; len(p.held) == 0 {
+		p.held = nil
+	}
+	return ended
+}
+
+// let returns all that are held: they wait in memory alone from now on. With the
+// lock held.
+func (p *Peer) let() []held {
+	all := p.held
+	p.held = nil
+	return all
+}
+
+// release ends held packets. No lock is held.
+func release(list []held) {
+	for _, h := range list {
+		h.release()
+	}
 }
 
 // refusal is why a packet of n bytes is not taken, nil if it is. With the lock held.
@@ -159,7 +204,9 @@ func (p *Peer) Close() (lost int) {
 	}
 	lost = len(p.queue)
 	p.queue, p.size = nil, 0
+	all := p.let()
 	p.mu.Unlock()
+	release(all)
 	p.back.Wait()
 	return lost
 }
@@ -179,11 +226,14 @@ func (p *Peer) enter(s *link) {
 // exit notes that s can no longer be written to.
 func (p *Peer) exit(s *link) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	var all []held
 	if p.stream == s {
 		p.stream = nil
 		p.leave()
+		all = p.let()
 	}
+	p.mu.Unlock()
+	release(all)
 }
 
 // leave begins the time during which packets wait. With the lock held.
@@ -208,6 +258,7 @@ func (p *Peer) expire() {
 	p.timer, p.gone = nil, true
 	late := p.queue
 	p.queue = nil
+	p.done += uint64(len(late))
 	if len(late) == 0 || p.closed {
 		return
 	}

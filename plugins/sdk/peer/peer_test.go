@@ -90,7 +90,7 @@ func TestNothingIsLostOrRepeatedWhenWritesFail(t *testing.T) {
 	const packets = 40
 	p, _ := start(t, patient)
 	for i := range packets {
-		if err := p.Put(message(i)); err != nil {
+		if err := p.Put(t.Context(), message(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -134,7 +134,7 @@ func TestBuffer(t *testing.T) {
 	p, _ := start(t, patient)
 	big := message(300 << 10)
 	for i := range 4 {
-		err := p.Put(big)
+		err := p.Put(t.Context(), big)
 		var r *packet.Reject
 		if full := errors.As(err, &r) && r.Condition == "resource-constraint"; full != (i == 3) {
 			t.Errorf("packet %d: %v", i, err)
@@ -145,7 +145,7 @@ func TestBuffer(t *testing.T) {
 func TestHoldNothing(t *testing.T) {
 	p, _ := start(t, peer.Hold{})
 	var r *packet.Reject
-	if err := p.Put(message(1)); !errors.As(err, &r) || r.Condition != "service-unavailable" {
+	if err := p.Put(t.Context(), message(1)); !errors.As(err, &r) || r.Condition != "service-unavailable" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -157,7 +157,7 @@ func TestATakenPeer(t *testing.T) {
 	if !p.Take() || p.Take() {
 		t.Fatal("taken twice, or not at all")
 	}
-	if err := p.Put(message(1)); err != nil {
+	if err := p.Put(t.Context(), message(1)); err != nil {
 		t.Fatal(err)
 	}
 	p.Release()
@@ -168,12 +168,12 @@ func TestATakenPeer(t *testing.T) {
 
 func TestCloseCountsWhatIsLost(t *testing.T) {
 	p, _ := start(t, patient)
-	p.Put(message(1))
-	p.Put(message(2))
+	p.Put(t.Context(), message(1))
+	p.Put(t.Context(), message(2))
 	if n := p.Close(); n != 2 {
 		t.Errorf("lost %d", n)
 	}
-	if err := p.Put(message(3)); err == nil {
+	if err := p.Put(t.Context(), message(3)); err == nil {
 		t.Error("a closed peer takes packets")
 	}
 	if p.Take() {
@@ -185,7 +185,7 @@ func TestCloseCountsWhatIsLost(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	p, _ := start(t, patient)
 	for i := range 3 {
-		p.Put(message(i))
+		p.Put(t.Context(), message(i))
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

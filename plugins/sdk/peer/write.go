@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/element"
@@ -9,8 +10,10 @@ import (
 	"github.com/jabberii/server/plugins/xmpp/stream"
 )
 
-// batchSize is about how much is written at once, in bytes.
-const batchSize = 256 << 10
+const (
+	batchSize = 256 << 10   // about how much is written at once, in bytes
+	holdTime  = time.Second // that a write may take before no packet waits for it
+)
 
 // A batch is what one write is made of.
 type batch struct {
@@ -24,13 +27,17 @@ type batch struct {
 func (s *link) write() {
 	defer close(s.written)
 	var b batch
+	slow := time.AfterFunc(holdTime, s.slow)
+	slow.Stop()
 	for s.next(&b) {
 		for i := range b.packets {
 			b.buf = appendElement(b.buf, &b.packets[i])
 			b.ends = append(b.ends, len(b.buf))
 		}
 		b.buf = append(b.buf, b.ending...)
+		slow.Reset(holdTime)
 		n, err := s.conn.Write(b.buf)
+		slow.Stop()
 		s.settle(&b, n)
 		if err != nil {
 			s.fail(fmt.Errorf("write: %w", err))
@@ -91,7 +98,6 @@ func (p *Peer) shift() []packet.Packet {
 func (s *link) settle(b *batch, n int) {
 	p := s.peer
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	done := 0
 	for done < len(b.packets) && b.ends[done] <= n {
 		p.size -= sizeOf(&b.packets[done])
@@ -100,6 +106,22 @@ func (s *link) settle(b *batch, n int) {
 	if rest := b.packets[done:]; len(rest) > 0 {
 		p.queue = append(rest, p.queue...)
 	}
+	p.slow = false
+	ended := p.written(done)
+	p.mu.Unlock()
+	release(ended)
+}
+
+// slow is called when a write takes long: who sends to this peer does not wait
+// for it any more, lest two that write to each other without reading wait for
+// each other.
+func (s *link) slow() {
+	p := s.peer
+	p.mu.Lock()
+	p.slow = true
+	all := p.let()
+	p.mu.Unlock()
+	release(all)
 }
 
 // say writes something of the stream's own, ahead of what waits. A peer that
