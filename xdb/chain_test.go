@@ -2,13 +2,18 @@ package main_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/jabberd/server"
 	"github.com/jabberii/server/plugins/sdk/sdktest"
 	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/xdb/badger"
@@ -216,5 +221,48 @@ func TestCacheAfterRefusal(t *testing.T) {
 		if !strings.Contains(why, "remembers the answer until") {
 			t.Errorf("after a get: %s", why)
 		}
+	})
+}
+
+// TestCacheSeesAllWriters: the cache is in front of the store for whoever asks,
+// from whatever process. What one has changed another sees at once.
+func TestCacheSeesAllWriters(t *testing.T) {
+	plan := sdktest.Plan{Modules: modules, Sections: []module.Section{
+		sdktest.Section("store", packet.XDB, sdktest.Host("*"), sdktest.Block("cache", `{}`), sdktest.Block("badger", `{"path":"xdb","durability":"process"}`)),
+	}}
+	sdktest.Both(t, plan, func(t *testing.T, h *sdktest.Harness) {
+		module := xdb.New(h.Env(), "tester@example.org")
+		command := xdb.New(server.Dial(filepath.Join(h.Data, server.SocketName)), "a command")
+		ctx, stop := context.WithCancel(t.Context())
+		var readers sync.WaitGroup
+		for i := range 2 { // who keep filling the cache
+			reader := xdb.New(h.Env(), fmt.Sprint("reader ", i))
+			readers.Go(func() {
+				for last := -1; ctx.Err() == nil; {
+					it, _, err := reader.Get(context.Background(), ann, "n", "k")
+					n, _ := strconv.Atoi(string(it.Value))
+					if err != nil || n < last {
+						t.Errorf("read %d after %d, %v", n, last, err)
+						return
+					}
+					last = n
+				}
+			})
+		}
+		for i := range 200 {
+			writer, reader := module, command
+			if i%2 == 1 {
+				writer, reader = command, module
+			}
+			value := fmt.Append(nil, i)
+			if _, err := writer.Put(t.Context(), ann, "n", "k", value); err != nil {
+				t.Fatal(err)
+			}
+			if it, _, err := reader.Get(t.Context(), ann, "n", "k"); err != nil || !bytes.Equal(it.Value, value) {
+				t.Fatalf("read %s, %v, want %s", it.Value, err, value)
+			}
+		}
+		stop()
+		readers.Wait()
 	})
 }

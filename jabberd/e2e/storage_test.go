@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jabberii/server/jabberd/server"
@@ -103,4 +104,68 @@ func TestMoveToAnotherStore(t *testing.T) {
 			t.Errorf("of ann there is %s", out)
 		}
 	})
+}
+
+const mirrored = `
+xdb "first" {
+  host "localhost" {}
+  badger { path = "first" }
+}
+xdb "second" {
+  host "localhost" {}
+  file {
+    path    = "second"
+    process = "mirror"
+  }
+}
+`
+
+// TestDeathOfACopy kills the process of a store that has copies, again and again
+// while changes are made: each is answered, and in the end the copies are right.
+func TestDeathOfACopy(t *testing.T) {
+	r := &running{t: t, bin: binaries(t), data: t.TempDir()}
+	r.restartWith("process", mirrored)
+	t.Cleanup(r.stop)
+	const askers, each = 4, 100
+	progress := make(chan struct{}, askers*each)
+	var asking sync.WaitGroup
+	for asker := range askers {
+		store := xdb.New(server.Dial(filepath.Join(r.data, server.SocketName)), fmt.Sprint("test ", asker))
+		asking.Go(func() {
+			for i := range each {
+				owner := fmt.Sprintf("u%d@localhost", i%10)
+				changes := []xdb.Change{{NS: "n", Key: fmt.Sprint(asker, i%7), Value: fmt.Append(nil, i)}, {NS: "m", Op: xdb.Append, Value: fmt.Append(nil, asker, i)}}
+				err := store.Batch(t.Context(), owner, changes)
+				if err == nil && i%5 == 0 {
+					err = store.Delete(t.Context(), owner, "n", fmt.Sprint((asker+1)%askers, i%7))
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				progress <- struct{}{}
+			}
+		})
+	}
+	for n := range askers * each {
+		<-progress
+		if n%100 == 50 {
+			r.kill("mirror")
+		}
+	}
+	asking.Wait()
+	r.await("copies are whole", func() bool { return len(r.status().Stale) == 0 })
+	items := 0
+	for i := range 10 {
+		for _, ns := range []string{"n", "m"} {
+			read := []string{"xdb", "get", fmt.Sprintf("u%d@localhost", i), ns}
+			first, second := r.must(append(read, "--section", "first")...), r.must(append(read, "--section", "second")...)
+			if first != second {
+				t.Errorf("%s: the copies are\n%sof\n%s", read, second, first)
+			}
+			items += strings.Count(first, "\n")
+		}
+	}
+	if items < askers*each {
+		t.Errorf("%d items are there", items)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/jabberii/server/plugins/sdk/xdb"
@@ -12,7 +13,8 @@ import (
 
 // Bench measures a backend as the server uses it, by packets but without the
 // server: rosters, an archive, and changes by one asker and by 64, each about
-// an owner of its own. An operation is one question.
+// an owner of its own. An operation is one question; cpu-ns/op is the time of
+// processors that it takes, in all threads.
 func Bench(b *testing.B, open Opener) {
 	s := benched(b, open)
 	benchChanges(b, s)
@@ -58,6 +60,7 @@ func benchChanges(b *testing.B, s *xdb.Store) {
 					}
 				}
 				b.ResetTimer()
+				defer processors(b)()
 				var asking sync.WaitGroup
 				for asker := range askers {
 					asking.Go(func() {
@@ -124,11 +127,26 @@ func benchReads(b *testing.B, s *xdb.Store) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
-			for b.Loop() {
+			b.ResetTimer()
+			defer processors(b)()
+			for range b.N {
 				if err := c.read(); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
 	}
+}
+
+// processors reports the time of processors until what it returns is called.
+func processors(b *testing.B) (report func()) {
+	used := func() int64 {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return u.Utime.Nano() + u.Stime.Nano()
+	}
+	before := used()
+	return func() { b.ReportMetric(float64(used()-before)/float64(b.N), "cpu-ns/op") }
 }
