@@ -109,7 +109,12 @@ func TestArguments(t *testing.T) {
 }
 
 func BenchmarkStore(b *testing.B) {
-	for name, open := range openers {
-		b.Run(name, func(b *testing.B) { conformance.Bench(b, open) })
+	for name, sync := range map[string]bool{"process": false, "disk": true} {
+		b.Run(name, func(b *testing.B) {
+			conformance.Bench(b, func(dir string) (xdb.Backend, func() error, error) {
+				s, err := file.Open(dir, file.Options{Sync: sync, Cache: 8 << 20, MaxSize: 64 << 20}) // as by default
+				return s, s.Close, err
+			})
+		})
 	}
 }
