@@ -150,6 +150,7 @@ func TestComponentsTalk(t *testing.T) {
 
 // Order holds for each pair of addresses, and all of it arrives once.
 func TestOrder(t *testing.T) {
+	t.Parallel()
 	const senders, each = 8, 200
 	sdktest.Both(t, plan(""), func(t *testing.T, h *sdktest.Harness) {
 		address := listening(h)
@@ -268,6 +269,7 @@ func TestPacketsWaitForTheComponent(t *testing.T) {
 }
 
 func TestPacketsThatHaveWaitedInVainBounce(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, plan(`,"hold":{"time":"1s"}`), func(t *testing.T, h *sdktest.Harness) {
 		address := listening(h)
 		open(t, address, irc).Drop()
@@ -333,6 +335,7 @@ func TestAPingSaysWhatIsAccepted(t *testing.T) {
 
 // A component that reads no more cannot be written to without end, and finds what it missed.
 func TestAComponentThatDoesNotRead(t *testing.T) {
+	t.Parallel()
 	h := sdktest.New(t, plan(`,"max_buffer":"256KiB"`), false)
 	address := listening(h)
 	conn := handshake(t, address)
@@ -410,6 +413,7 @@ func readUntil(t *testing.T, conn net.Conn, ends ...string) string {
 }
 
 func TestPings(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, plan(`,"ping":{"idle":"50ms","answer":"100ms"}`), func(t *testing.T, h *sdktest.Harness) {
 		address := listening(h)
 		s := open(t, address, irc)
@@ -438,6 +442,7 @@ func TestPings(t *testing.T) {
 // A component that lost its connection without the server noticing gets in again, because
 // a conflict makes the server ask whether the old stream still lives.
 func TestAConflictPingsTheOldStream(t *testing.T) {
+	t.Parallel()
 	h := sdktest.New(t, plan(`,"ping":{"idle":"1h","answer":"50ms"}`), false)
 	address := listening(h)
 	handshake(t, address) // and never says anything again

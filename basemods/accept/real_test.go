@@ -10,6 +10,7 @@ import (
 )
 
 func TestSlixmpp(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, plan(`,"ping":{"idle":"200ms","answer":"20s"}`), func(t *testing.T, h *sdktest.Harness) {
 		address := listening(h)
 		_, err := clients.TryComponent(t, clients.ComponentLogin{Addr: address, Host: irc, Secret: "guess"})
@@ -37,6 +38,7 @@ func TestSlixmpp(t *testing.T) {
 }
 
 func TestBiboumi(t *testing.T) {
+	t.Parallel()
 	h := sdktest.New(t, plan(`,"ping":{"idle":"200ms","answer":"20s"}`), true)
 	address := listening(h)
 	host := clients.IRC(t)

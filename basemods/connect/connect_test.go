@@ -186,6 +186,7 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestConnectsAgain(t *testing.T) {
+	t.Parallel()
 	both(t, "", func(t *testing.T, h *sdktest.Harness, server *server) {
 		server.component().Drop()
 		h.Logged("not connected")
@@ -222,6 +223,7 @@ func TestPacketsDoNotWaitForEver(t *testing.T) {
 }
 
 func TestASilentServer(t *testing.T) {
+	t.Parallel()
 	both(t, `,"ping":{"idle":"20ms","answer":"50ms"}`, func(t *testing.T, h *sdktest.Harness, server *server) {
 		s := server.component()
 		ping := receive(t, s)

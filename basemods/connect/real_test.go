@@ -8,11 +8,13 @@ import (
 )
 
 func TestComponentOfProsody(t *testing.T) {
+	t.Parallel()
 	componentOf(t, clients.Prosody, (*clients.Server).Kill)
 }
 
 // Ejabberd forgets a user that was registered just before it is killed, so it is stopped.
 func TestComponentOfEjabberd(t *testing.T) {
+	t.Parallel()
 	componentOf(t, clients.Ejabberd, (*clients.Server).Stop)
 }
 
