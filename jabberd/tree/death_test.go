@@ -238,3 +238,39 @@ func TestOnCrash(t *testing.T) {
 		})
 	}
 }
+
+// TestCopyOutlivesTheCore kills the core between a change and its copy: the asker
+// is not answered before the copy is made, by the next core.
+func TestCopyOutlivesTheCore(t *testing.T) {
+	begun, killed := make(chan struct{}, 2), make(chan struct{})
+	var copied atomic.Int32
+	result := &packet.Packet{Type: "result", Body: []byte("<done/>")}
+	r := newRig(t, map[string]handle{
+		"asker": claim,
+		"owner": func(ctx context.Context, env module.Env, p *packet.Packet) (packet.Verdict, error) {
+			return packet.Claim, env.Answer(ctx, p, result)
+		},
+		"copies": func(ctx context.Context, env module.Env, p *packet.Packet) (packet.Verdict, error) {
+			begun <- struct{}{}
+			<-killed
+			copied.Add(1)
+			return packet.Claim, env.Answer(ctx, p, result)
+		},
+	})
+	r.section(normal("a"), []string{"home"}, "s/asker").section(normal("one", packet.XDB), []string{"*"}, "o/owner").
+		section(normal("two", packet.XDB), []string{"*"}, "c/copies").start()
+	answered := make(chan error, 1)
+	go func() {
+		_, err := r.env("asker").Ask(context.Background(), &packet.Packet{To: "ann@home", Name: "put", Type: "set", NS: "n"})
+		answered <- err
+	}()
+	<-begun
+	r.killCore()
+	close(killed)
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	if n := copied.Load(); n != 2 { // the first, of which nobody heard, and that of the new core
+		t.Errorf("answered after %d copies", n)
+	}
+}

@@ -33,7 +33,7 @@ func store(answers map[string]string) handle {
 func threeStores(t *testing.T, at func(string) string, stores [3]map[string]string) func(packet.Packet) string {
 	handlers := map[string]handle{"asker": claim}
 	r := newRig(t, handlers)
-	r.section(normal("a"), []string{"home"}, "asker")
+	r.section(normal("a"), []string{"home"}, at("asker"))
 	for i, answers := range stores {
 		name := fmt.Sprint("store", i)
 		handlers[name] = store(answers)
