@@ -94,7 +94,10 @@ func serveEcho(path string) error {
 			if err != nil {
 				return
 			}
-			line, _ := newSocket(conn)
+			line, err := acceptSocket(conn)
+			if err != nil {
+				continue
+			}
 			link := newLink(line)
 			go func() { _ = link.Run(&echo{back: link}) }()
 		}
@@ -269,7 +272,11 @@ func TestABareLineRefusesWhatIsDamaged(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			line, err := newSocket(conn.(*net.UnixConn))
+			out, err := unix.Dup(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			line, err := newSocket(conn.(*net.UnixConn), out)
 			if err != nil {
 				t.Fatal(err)
 			}

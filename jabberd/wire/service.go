@@ -218,13 +218,17 @@ func (s *service) accept(sockets net.Listener) {
 			time.Sleep(acceptPause)
 			continue
 		}
-		line, err := newSocket(conn.(*net.UnixConn))
-		if err == nil {
-			err = s.take(newLink(line), make(chan error, 1))
-		}
-		if err != nil {
-			_ = conn.Close()
-		}
+		go func() {
+			line, err := acceptSocket(conn.(*net.UnixConn))
+			if err == nil {
+				if err = s.take(newLink(line), make(chan error, 1)); err != nil {
+					line.Cut()
+				}
+			}
+			if err != nil {
+				_ = conn.Close()
+			}
+		}()
 	}
 }
 

@@ -6,24 +6,40 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
-// A socket is a Line that is nothing but a unix socket. Frames are messages of
+// A socket is a Line of unix sockets without gRPC. Frames are messages of
 // records, so that one after another they are one long message: a record needs
 // no more than its own length in front of it. An empty record is the last.
+//
+// Each direction has a socket of its own. Who reads from one wakes the other end
+// if that looks whether it can write, which Go does for every socket that it
+// looks at: so what is written to is not looked at.
 type socket struct {
-	conn *net.UnixConn
-	raw  syscall.RawConn
+	in    *net.UnixConn
+	out   *os.File // blocks
+	reads syscall.RawConn
+	tries syscall.RawConn
 
-	in         []byte // what was read and not handed over is in[start:end]
+	buf        []byte // what was read and not handed over is buf[start:end]
 	start, end int
 	shut       bool // the last record has come
 
-	trying []byte // what Try was given, and what came of it
-	tried  int
+	sending, reading moving
+}
+
+// A moving is a read or write of the descriptor that is under way.
+type moving struct {
+	rest   []byte
+	moved  int
 	failed error
-	try    func(fd uintptr) bool
+	step   func(fd uintptr) bool // once, without waiting
 }
 
 const (
@@ -32,76 +48,183 @@ const (
 	pieceSize  = 4 << 10  // records that share memory: who keeps a string of one keeps all
 )
 
-var errRecord = errors.New("damaged record")
+var (
+	errRecord    = errors.New("damaged record")
+	errNoWayBack = errors.New("no way back was handed over")
+)
 
-func newSocket(conn *net.UnixConn) (*socket, error) {
-	raw, err := conn.SyscallConn()
+// newSocket returns a line that reads from one socket and writes to the other,
+// of which it takes the descriptor over.
+func newSocket(in *net.UnixConn, out int) (*socket, error) {
+	if err := unix.SetNonblock(out, false); err != nil { // else Go looks at it
+		_ = unix.Close(out)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	s := &socket{in: in, out: os.NewFile(uintptr(out), "link"), buf: make([]byte, socketSize)}
+	var err error
+	if s.reads, err = in.SyscallConn(); err == nil {
+		s.tries, err = s.out.SyscallConn()
+	}
 	if err != nil {
+		_ = s.out.Close()
 		return nil, err
 	}
-	s := &socket{conn: conn, raw: raw, in: make([]byte, socketSize)}
-	s.try = s.write
+	s.sending.step, s.reading.step = s.sending.send, s.reading.receive
 	return s, nil
 }
 
 // dialSocket opens a line to the process pid of this user, or any if pid is 0.
-// It is cut when ctx is done.
+// It is cut when ctx is done. The connection is the way there; the way back is
+// handed over on it.
 func dialSocket(ctx context.Context, path string, pid int) (*socket, error) {
 	conn, err := dialPeer(ctx, path, pid)
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSocket(conn.(*net.UnixConn))
+	defer func() { _ = conn.Close() }()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	here, there := os.NewFile(uintptr(pair[0]), "link"), os.NewFile(uintptr(pair[1]), "link")
+	defer func() { _, _ = here.Close(), there.Close() }()
+	if _, _, err = conn.(*net.UnixConn).WriteMsgUnix([]byte{0}, unix.UnixRights(pair[1]), nil); err != nil {
+		return nil, err
+	}
+	in, err := net.FileConn(here)
+	if err != nil {
+		return nil, err
+	}
+	out, err := duplicate(conn.(*net.UnixConn))
+	var s *socket
+	if err == nil {
+		s, err = newSocket(in.(*net.UnixConn), out)
+	}
+	if err != nil {
+		_ = in.Close()
 		return nil, err
 	}
 	context.AfterFunc(ctx, s.Cut)
 	return s, nil
 }
 
+// duplicate returns another descriptor of a connection.
+func duplicate(conn *net.UnixConn) (fd int, err error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	err = raw.Control(func(have uintptr) { fd, failed = unix.FcntlInt(have, unix.F_DUPFD_CLOEXEC, 0) })
+	if err == nil {
+		err = os.NewSyscallError("fcntl", failed)
+	}
+	return fd, err
+}
+
+// handTime is how long whoever has connected may take to hand over the way back.
+const handTime = 10 * time.Second
+
+// acceptSocket returns the line of a connection that dialSocket has made.
+func acceptSocket(conn *net.UnixConn) (*socket, error) {
+	if err := conn.SetReadDeadline(time.Now().Add(handTime)); err != nil {
+		return nil, err
+	}
+	rights := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := conn.ReadMsgUnix(make([]byte, 1), rights)
+	if err != nil {
+		return nil, err
+	}
+	messages, err := unix.ParseSocketControlMessage(rights[:n])
+	if err != nil || len(messages) != 1 {
+		return nil, errNoWayBack
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return nil, errNoWayBack
+	}
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		_ = unix.Close(fds[0])
+		return nil, err
+	}
+	return newSocket(conn, fds[0])
+}
+
 func (s *socket) Send(frame *[]byte, back *buffers) error {
-	_, err := s.conn.Write(*frame)
+	_, err := s.out.Write(*frame)
 	back.Put(frame)
 	return err
 }
 
 func (s *socket) Try(frame []byte) (n int, err error) {
-	s.trying, s.tried, s.failed = frame, 0, nil
-	err = s.raw.Write(s.try)
-	s.trying = nil
-	if err == nil {
-		err = s.failed
+	m := &s.sending
+	m.rest, m.moved, m.failed = frame, 0, nil
+	if err = s.tries.Write(m.step); err == nil {
+		err = m.failed
 	}
-	return s.tried, err
+	m.rest = nil
+	return m.moved, err
 }
 
-// write is given the descriptor. It is always done: what cannot be written now
-// is for Send.
-func (s *socket) write(fd uintptr) bool {
-	for s.tried < len(s.trying) {
-		n, err := syscall.Write(int(fd), s.trying[s.tried:])
-		switch err {
-		case nil:
-			s.tried += n
-		case syscall.EINTR:
-		case syscall.EAGAIN:
-			return true
-		default:
-			s.failed = err
-			return true
-		}
+// send is always done: what cannot be sent now is for Send.
+func (m *moving) send(fd uintptr) bool {
+	for len(m.rest) > 0 && m.move(unix.SYS_SENDTO, fd) {
 	}
 	return true
 }
 
-func (s *socket) Shut() error {
-	if _, err := s.conn.Write([]byte{recordKey, 0}); err != nil {
-		return err
-	}
-	return s.conn.CloseWrite()
+// receive is done when something, or the end, has come.
+func (m *moving) receive(fd uintptr) bool {
+	return m.move(unix.SYS_RECVFROM, fd) || m.failed != nil
 }
 
-func (s *socket) Cut() { _ = s.conn.Close() }
+// move moves what it can, and reports whether that was anything. Since it does
+// not block, the scheduler need not know of the call: told of it, it looks every
+// 20 µs whether the call hangs.
+func (m *moving) move(call, fd uintptr) bool {
+	for {
+		n, _, errno := syscall.RawSyscall6(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(m.rest))), uintptr(len(m.rest)),
+			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+		switch errno {
+		case 0:
+			if n == 0 {
+				m.failed = io.EOF
+				return false
+			}
+			m.moved += int(n)
+			m.rest = m.rest[n:]
+			return true
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			m.failed = os.NewSyscallError("link", errno)
+			return false
+		}
+	}
+}
+
+func (s *socket) Shut() error {
+	if _, err := s.out.Write([]byte{recordKey, 0}); err != nil {
+		return err
+	}
+	return s.shutdown(unix.SHUT_WR)
+}
+
+func (s *socket) Cut() {
+	_ = s.shutdown(unix.SHUT_RDWR) // for who is writing
+	_ = s.out.Close()
+	_ = s.in.Close()
+}
+
+func (s *socket) shutdown(how int) error {
+	var failed error
+	err := s.tries.Control(func(fd uintptr) { failed = unix.Shutdown(int(fd), how) })
+	if err == nil {
+		err = os.NewSyscallError("shutdown", failed)
+	}
+	return err
+}
 
 func (s *socket) Receive() (records []byte, more bool, err error) {
 	for {
@@ -110,9 +233,9 @@ func (s *socket) Receive() (records []byte, more bool, err error) {
 			return nil, false, err
 		}
 		if n > 0 {
-			records = append([]byte(nil), s.in[s.start:s.start+n]...)
+			records = append([]byte(nil), s.buf[s.start:s.start+n]...)
 			s.start += n
-			next, _, err := extent(s.in[s.start:s.end])
+			next, _, err := extent(s.buf[s.start:s.end])
 			return records, err == nil && next > 0 && next <= s.end-s.start, nil
 		}
 		if err := s.read(); err != nil {
@@ -123,7 +246,7 @@ func (s *socket) Receive() (records []byte, more bool, err error) {
 
 // whole returns how many bytes of records that are complete can be handed over.
 func (s *socket) whole() (n int, err error) {
-	for rest := s.in[s.start:s.end]; n < pieceSize; {
+	for rest := s.buf[s.start:s.end]; n < pieceSize; {
 		size, empty, err := extent(rest)
 		if err != nil {
 			return 0, err
@@ -155,18 +278,21 @@ func extent(b []byte) (size int, empty bool, err error) {
 
 // read reads once, with room for the record that has begun.
 func (s *socket) read() error {
-	size, _, err := extent(s.in[s.start:s.end])
+	size, _, err := extent(s.buf[s.start:s.end])
 	if err != nil {
 		return err
 	}
-	kept := s.in[s.start:s.end]
-	if want := max(size, socketSize); want > len(s.in) || len(kept) == 0 && len(s.in) > socketSize {
-		s.in = make([]byte, want)
+	kept := s.buf[s.start:s.end]
+	if want := max(size, socketSize); want > len(s.buf) || len(kept) == 0 && len(s.buf) > socketSize {
+		s.buf = make([]byte, want)
 	}
-	s.start, s.end = 0, copy(s.in, kept)
-	n, err := s.conn.Read(s.in[s.end:])
-	s.end += n
-	if n > 0 {
+	s.start, s.end = 0, copy(s.buf, kept)
+	m := &s.reading
+	m.rest, m.moved, m.failed = s.buf[s.end:], 0, nil
+	if err = s.reads.Read(m.step); err == nil {
+		err = m.failed
+	}
+	if s.end += m.moved; m.moved > 0 {
 		return nil
 	}
 	if err == io.EOF && (!s.shut || s.end > 0) {

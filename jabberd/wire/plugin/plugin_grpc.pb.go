@@ -132,8 +132,10 @@ type PluginClient interface {
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopReply, error)
 	// Link carries packets. There is one at a time; a new one ends the old one.
 	// A program that names a socket (DescribeReply) is linked to by connecting to
-	// it instead: a Frame without end goes each way, record after record, and the
-	// last one is empty.
+	// it instead. The connection begins with one byte that has no meaning and comes
+	// with the descriptor of another socket (SCM_RIGHTS): the way there is the
+	// connection, the way back that socket. On each goes a Frame without end,
+	// record after record, and the last one is empty.
 	Link(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error)
 }
 
@@ -241,8 +243,10 @@ type PluginServer interface {
 	Stop(context.Context, *StopRequest) (*StopReply, error)
 	// Link carries packets. There is one at a time; a new one ends the old one.
 	// A program that names a socket (DescribeReply) is linked to by connecting to
-	// it instead: a Frame without end goes each way, record after record, and the
-	// last one is empty.
+	// it instead. The connection begins with one byte that has no meaning and comes
+	// with the descriptor of another socket (SCM_RIGHTS): the way there is the
+	// connection, the way back that socket. On each goes a Frame without end,
+	// record after record, and the last one is empty.
 	Link(grpc.BidiStreamingServer[Frame, Frame]) error
 	mustEmbedUnimplementedPluginServer()
 }
