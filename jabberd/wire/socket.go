@@ -9,7 +9,6 @@ import (
 	"os"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -168,39 +167,32 @@ func (s *socket) Try(frame []byte) (n int, err error) {
 
 // send is always done: what cannot be sent now is for Send.
 func (m *moving) send(fd uintptr) bool {
-	for len(m.rest) > 0 && m.move(unix.SYS_SENDTO, fd) {
+	for len(m.rest) > 0 && m.move(fd, send) {
 	}
 	return true
 }
 
 // receive is done when something, or the end, has come.
-func (m *moving) receive(fd uintptr) bool {
-	return m.move(unix.SYS_RECVFROM, fd) || m.failed != nil
-}
+func (m *moving) receive(fd uintptr) bool { return m.move(fd, receive) || m.failed != nil }
 
-// move moves what it can, and reports whether that was anything. Since it does
-// not block, the scheduler need not know of the call: told of it, it looks every
-// 20 µs whether the call hangs.
-func (m *moving) move(call, fd uintptr) bool {
+// move moves what it can, and reports whether that was anything.
+func (m *moving) move(fd uintptr, call func(fd uintptr, b []byte) (int, syscall.Errno)) bool {
 	for {
-		n, _, errno := syscall.RawSyscall6(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(m.rest))), uintptr(len(m.rest)),
-			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-		switch errno {
-		case 0:
-			if n == 0 {
-				m.failed = io.EOF
-				return false
-			}
-			m.moved += int(n)
-			m.rest = m.rest[n:]
-			return true
-		case syscall.EINTR:
-		case syscall.EAGAIN:
+		n, errno := call(fd, m.rest)
+		switch {
+		case errno == syscall.EINTR:
+			continue
+		case errno == syscall.EAGAIN:
 			return false
-		default:
+		case errno != 0:
 			m.failed = os.NewSyscallError("link", errno)
 			return false
+		case n == 0:
+			m.failed = io.EOF
+			return false
 		}
+		m.moved, m.rest = m.moved+n, m.rest[n:]
+		return true
 	}
 }
 
