@@ -429,3 +429,44 @@ func TestPluginsAreTheSame(t *testing.T) {
 		}
 	}
 }
+
+// TestSharedObjectOfItsOwnModule builds a service in a Go module of its own with
+// jabberd plugin build, and has both kinds of servers load it.
+func TestSharedObjectOfItsOwnModule(t *testing.T) {
+	server, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := os.ReadFile("../../basemods/load/testdata/service/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod":  "module example.org/greedy\n\ngo 1.26.0\n\nrequire github.com/jabberii/server v0.0.0\n\nreplace github.com/jabberii/server => " + server + "\n",
+		"main.go": string(service),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command(t, dir, filepath.Join(binaries(t), "jabberd"), "plugin", "build", "-o", filepath.Join(dir, "greedy.so"), ".")
+	file := configure(t, dir, `
+variable "data_dir" {}
+variable "isolation" {}
+engine {
+  data_dir  = var.data_dir
+  isolation = var.isolation
+}
+normal "greedy" {
+  host "greedy.example.org" {}
+  load "./greedy.so" { text = "all mine" }
+}
+`)
+	everyIsolation(t, func(t *testing.T, vars map[string]string) {
+		r := start(t, file, vars)
+		if out := r.must("explain", "--to", "greedy.example.org"); !strings.Contains(out, `load "`) || !strings.Contains(out, "greedy.so") {
+			t.Errorf("explained as\n%s", out)
+		}
+	})
+}
