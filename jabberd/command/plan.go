@@ -16,6 +16,7 @@ import (
 	"github.com/jabberii/server/jabberd/server"
 	"github.com/jabberii/server/jabberd/tree"
 	"github.com/jabberii/server/jabberd/wire"
+	"github.com/jabberii/server/plugins/sdk/confine"
 )
 
 // builtIn are the programs beside jabberd.
@@ -54,8 +55,13 @@ func withoutPlugins(f *config.File) hcl.Diagnostics {
 	return diags
 }
 
+// onTrial is what a plugin may do while it is only asked: the protocol says that
+// it has no effects then, so that it can be kept from most, also where it is not
+// confined at work.
+func onTrial() *confine.Rules { return &confine.Rules{Read: []string{"/"}, Optional: true} }
+
 func pluginProgram(x config.Plugin, dir string) wire.Program {
-	p := wire.Program{Name: x.Name, Path: x.Path, Args: x.Args, Checksum: x.Checksum, Attach: x.Attach, Confine: x.Confine}
+	p := wire.Program{Name: x.Name, Path: x.Path, Args: x.Args, Checksum: x.Checksum, Attach: x.Attach, Confine: x.Confine, Trial: onTrial()}
 	if p.Path != "" && !strings.Contains(p.Path, "/") {
 		p.Path = filepath.Join(dir, p.Path)
 	}

@@ -67,6 +67,7 @@ func tryOut(ctx context.Context, plan Plan) (s *Server, end func(), err error) {
 		return s, end, fmt.Errorf("check: %w", err)
 	}
 	for _, pl := range places {
+		pl.program = pl.program.OnTrial()
 		s.processes = append(s.processes, s.newProcess(pl))
 	}
 	if err := s.all(func(p *process) error { return p.begin(ctx) }); err != nil {

@@ -130,3 +130,28 @@ func TestAPluginRunsAsAnotherUser(t *testing.T) {
 		t.Errorf("%+v, %v", answer, err)
 	}
 }
+
+// TestOnTrialAPluginHasNoEffects checks a plan whose plugin, when it is asked for
+// its modules and when its handlers are made, writes a file.
+func TestOnTrialAPluginHasNoEffects(t *testing.T) {
+	b := newBench(t)
+	trace := filepath.Join(b.dir, "trace")
+	x := program("TEST_TRACE=" + trace)
+	x.Trial = &confine.Rules{Read: []string{"/"}, Optional: true}
+	programs, errs := server.Describe(t.Context(), []wire.Program{x})
+	if len(errs) > 0 {
+		t.Fatal(errors.Join(errs...))
+	}
+	plan := b.plan(xdb())
+	plan.Programs = programs
+	if _, err := server.Check(t.Context(), plan); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(trace); (err == nil) == keepsAll() {
+		t.Errorf("trace of a check: %v", err)
+	}
+	b.start(plan)
+	if _, err := os.Stat(trace); err != nil {
+		t.Errorf("at work it was confined too: %v", err)
+	}
+}

@@ -39,6 +39,9 @@ func TestMain(m *testing.M) {
 			fmt.Printf("1|%s|unix|/nowhere|grpc|\n", v)
 			select {}
 		}
+		if trace := os.Getenv("TEST_TRACE"); trace != "" {
+			_ = os.WriteFile(trace, nil, 0o600)
+		}
 		os.Exit(wire.Main(os.Args[1:], modules()))
 	case os.Getenv("TEST_CORE") != "":
 		runCore(os.Getenv("TEST_CORE"))

@@ -35,6 +35,17 @@ type Program struct {
 	// Confine says what its processes may do, also the one that describes; nil
 	// lets them do what the server may.
 	Confine *confine.Rules
+	// Trial is Confine, if that is nil, for processes that have no work: they are
+	// only asked what they have, and whether they would take their arguments.
+	Trial *confine.Rules
+}
+
+// OnTrial returns the program confined to what it needs to be asked.
+func (p Program) OnTrial() Program {
+	if p.Confine == nil {
+		p.Confine = p.Trial
+	}
+	return p
 }
 
 // describeTime is how long a program may take to describe itself.
@@ -109,7 +120,7 @@ func (p Program) describe(ctx context.Context, args ...string) ([]module.Module,
 	defer e.close()
 	cmd := e.command(ctx, append(slices.Clip(p.Args), args...))
 	cmd.Env = append([]string{}, p.Env...)
-	if err := p.confine(cmd, ""); err != nil {
+	if err := p.OnTrial().confine(cmd, ""); err != nil {
 		return nil, err
 	}
 	var stderr tail
