@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/jabberii/server/basemods/accept"
+	"github.com/jabberii/server/basemods/connect"
 	runs "github.com/jabberii/server/basemods/exec"
 	"github.com/jabberii/server/basemods/load"
 	"github.com/jabberii/server/jabberd/config"
@@ -28,7 +29,7 @@ import (
 // modules are those that the files name, beside host.
 func modules() []module.Module {
 	return []module.Module{
-		load.With(c2s.Module, sm.Module), accept.Module, runs.Module,
+		load.With(c2s.Module, sm.Module), accept.Module, connect.Module, runs.Module,
 		cache.Module, badger.Module, filter.Module, format.Module, file.Module, stderr.Module, to.Module,
 	}
 }

@@ -119,9 +119,9 @@ func (s *Server) connect(ctx context.Context) error {
 	}
 	s.env.Log().Info("linked to another server", "to", s.args.To)
 	if err = stream.Run(ctx); errors.Is(err, io.EOF) {
-		return errors.New("the other server has left")
+		err = errors.New("the other server has left")
 	}
-	return err
+	return ended{err}
 }
 
 func (s *Server) dial(ctx context.Context) (*link.Stream, error) {

@@ -147,10 +147,14 @@ func (l *Link) refusal(n int) *packet.Reject {
 	return nil
 }
 
-// Explain says what becomes of a packet.
+// Explain says what becomes of a packet. It may be asked of a link that is nil,
+// before the start.
 func (l *Link) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, string) {
-	if p.Kind != packet.Normal {
+	switch {
+	case p.Kind != packet.Normal:
 		return packet.Pass, "the link takes stanzas only"
+	case l == nil:
+		return packet.Claim, "it is handed over to the other server, whose verdict counts, or waits for it"
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
