@@ -116,8 +116,8 @@ type span struct {
 }
 
 const (
-	senders = 20
-	numbers = 500 // from each
+	linkSenders = 20
+	linkNumbers = 500 // from each
 )
 
 func newSpan(t *testing.T, isolation string) *span {
@@ -162,9 +162,9 @@ func (s *span) run() {
 	wg.Go(func() {
 		pace := time.NewTicker(2 * time.Millisecond) // so that there is traffic while harm is done
 		defer pace.Stop()
-		for i := 1; i <= numbers; i++ {
+		for i := 1; i <= linkNumbers; i++ {
 			<-pace.C
-			for from := range senders {
+			for from := range linkSenders {
 				m := fmt.Sprintf("<message from='%d@source.localhost' to='x@sink.localhost' id='%d'><body>%d</body></message>", from, i, i)
 				if err := s.source.Write(ctx, []byte(m)); err != nil {
 					s.t.Errorf("source: %v", err)
@@ -185,12 +185,12 @@ func (s *span) run() {
 
 // settle waits until the far side has handled what the near one may have sent twice.
 func (s *span) settle(ctx context.Context) {
-	for range senders {
+	for range linkSenders {
 		_ = s.source.Write(ctx, []byte("<message from='0@source.localhost' to='x@sink.localhost' id='last'/>"))
 	}
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		s.mu.Lock()
-		done := s.last["last"] >= senders
+		done := s.last["last"] >= linkSenders
 		s.mu.Unlock()
 		if done {
 			return
@@ -232,13 +232,13 @@ func (s *span) count(m stanza.Stanza) {
 		s.last[from] = n
 	}
 	switch s.got {
-	case senders * numbers / 3:
+	case linkSenders * linkNumbers / 3:
 		select {
 		case <-s.half:
 		default:
 			close(s.half)
 		}
-	case senders * numbers:
+	case linkSenders * linkNumbers:
 		select {
 		case <-s.all:
 		default:
@@ -290,8 +290,8 @@ func TestLinkUnderTraffic(t *testing.T) {
 				do()
 			}()
 			s.run()
-			lost := senders*numbers - s.got - s.wrong
-			t.Logf("figure: %s, %d messages: %d lost, %d repeated, %d out of order, %d errors", c.name, senders*numbers, lost, s.repeated, s.wrong, s.errors)
+			lost := linkSenders*linkNumbers - s.got - s.wrong
+			t.Logf("figure: %s, %d messages: %d lost, %d repeated, %d out of order, %d errors", c.name, linkSenders*linkNumbers, lost, s.repeated, s.wrong, s.errors)
 			if lost != 0 || s.repeated > c.repeats || s.wrong != 0 || s.errors != 0 {
 				t.Errorf("messages were lost, repeated or out of order; at most %d may be repeated", c.repeats)
 			}
