@@ -21,9 +21,13 @@ import (
 type moody struct {
 	*memory.Memory
 	refuses atomic.Pointer[packet.Reject]
+	never   string // an owner whose changes it never makes
 }
 
 func (m *moody) Change(ctx context.Context, owner string, changes []xdb.Change) error {
+	if m.never != "" && owner == m.never {
+		return packet.Refuse("not-allowed", "never")
+	}
 	if why := m.refuses.Load(); why != nil {
 		return why
 	}
@@ -131,7 +135,6 @@ func staleIsCopiedAnew(t *testing.T, why *packet.Reject) {
 				t.Errorf("stale are %q", got)
 			}
 			h.Restart()
-			store = xdb.New(h.Env(), "tester@example.org")
 			if got := told(h.Status().Stale); len(got) != 4 {
 				t.Errorf("after a restart stale are %q", got)
 			}
@@ -154,6 +157,29 @@ func told(stale []tree.Stale) (list []string) {
 		list = append(list, strings.TrimSpace(s.Section+" "+s.Owner+" "+s.NS))
 	}
 	return list
+}
+
+// TestRefusedCopyKeepsNobodyFromTheirs: what a store refuses for good is tried
+// again, and what else is stale is made good.
+func TestRefusedCopyKeepsNobodyFromTheirs(t *testing.T) {
+	copies := &moody{Memory: memory.Open(64 << 20), never: ann}
+	h := sdktest.New(t, mirrored(copies), false)
+	store := xdb.New(h.Env(), "tester@example.org")
+	copies.refuses.Store(packet.Refuse("resource-constraint", "full"))
+	for _, owner := range []string{ann, bob, carl} {
+		if _, err := store.Put(t.Context(), owner, "n", "k", []byte("1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copies.refuses.Store(nil)
+	h.Logged("is whole again")
+	h.Logged("is whole again")
+	if got := told(h.Status().Stale); !slices.Equal(got, []string{"second " + ann + " n"}) {
+		t.Errorf("stale are %q", got)
+	}
+	if a, b := all(t, in(h, "first"), bob, carl), all(t, in(h, "second"), bob, carl); a != b {
+		t.Errorf("the copies are\n%sof\n%s", b, a)
+	}
 }
 
 // TestCopiesKeepTheOrderOfChanges: a copy of what was there never comes after

@@ -1,11 +1,11 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -28,7 +28,8 @@ const (
 	healLate = 5 * time.Minute
 )
 
-// A healer copies anew what is stale, from the stores that own it.
+// A healer copies anew what is stale, from the stores that own it. Methods but
+// save are called by one goroutine.
 type healer struct {
 	*Server
 	path   string
@@ -69,19 +70,35 @@ func (s *Server) stores(section string) bool {
 	return false
 }
 
-// run heals until the server stops.
+// run heals until the server stops. What is stale is written down meanwhile too.
 func (h *healer) run() {
+	changed := make(chan struct{}, 1)
+	h.keeping.Go(func() { h.heals(changed) })
+	for {
+		h.save()
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+		select {
+		case <-h.up.Done():
+			return
+		case <-h.engine.StaleChanged():
+		}
+	}
+}
+
+// heals heals when something has changed, and when it is time.
+func (h *healer) heals(changed <-chan struct{}) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-h.up.Done():
-			h.save()
 			return
-		case <-h.engine.StaleChanged():
+		case <-changed:
 		case <-timer.C:
 		}
-		h.save()
 		if next := h.round(); next > 0 {
 			timer.Reset(next)
 		}
@@ -132,40 +149,56 @@ func replaceFile(path string, content []byte) error {
 // round heals what can be healed now, and returns when to try again; 0 is when
 // something changes.
 func (h *healer) round() (next time.Duration) {
-	failed := map[string]bool{}
+	sections := map[string][]tree.Stale{}
 	for _, st := range h.engine.Stale() {
-		p := h.pauses[st.Section]
-		if left := time.Until(p.until); left > 0 || failed[st.Section] {
-			next = min(cmp.Or(next, healLate), max(left, healSoon))
-			continue
-		}
-		err := h.heal(h.up, st)
-		if h.up.Err() != nil {
-			return 0
-		}
-		var why *packet.Reject
-		switch {
-		case err == nil:
-			h.log.Info("a stale copy is whole again", "section", st.Section, "owner", st.Owner, "namespace", st.NS)
-			continue
-		case !errors.As(err, &why):
-			why = packet.Refuse("internal-server-error", err.Error())
-		}
-		h.engine.GaveUp(st, why)
-		p.next = min(max(2*p.next, healSoon), healLate)
-		wait := p.next + rand.N(p.next/4)
-		p.until = time.Now().Add(wait)
-		next = min(cmp.Or(next, healLate), wait)
-		h.pauses[st.Section] = p
-		failed[st.Section] = tree.Unreachable(why)
-		h.log.Warn("what is stale cannot be copied anew yet: "+err.Error(), "section", st.Section, "owner", st.Owner, "namespace", st.NS, "again", wait.Round(time.Second))
+		sections[st.Section] = append(sections[st.Section], st)
 	}
-	for section, p := range h.pauses {
-		if time.Since(p.until) > healLate {
-			delete(h.pauses, section)
+	maps.DeleteFunc(h.pauses, func(section string, _ pause) bool { return sections[section] == nil })
+	for section, stale := range sections {
+		p := h.pauses[section]
+		wait := time.Until(p.until)
+		if wait <= 0 {
+			if h.all(stale) {
+				delete(h.pauses, section)
+				continue
+			}
+			p.next = min(max(2*p.next, healSoon), healLate)
+			wait = p.next + rand.N(p.next/4)
+			p.until = time.Now().Add(wait)
+			h.pauses[section] = p
+		}
+		if next == 0 || wait < next {
+			next = wait
 		}
 	}
 	return next
+}
+
+// all heals what is stale in a section, and reports whether that worked. What the
+// store refuses does not keep it from the rest.
+func (h *healer) all(stale []tree.Stale) (healed bool) {
+	healed = true
+	for _, st := range stale {
+		err := h.heal(h.up, st)
+		if h.up.Err() != nil {
+			return false
+		}
+		if err == nil {
+			h.log.Info("a stale copy is whole again", "section", st.Section, "owner", st.Owner, "namespace", st.NS)
+			continue
+		}
+		healed = false
+		var why *packet.Reject
+		if !errors.As(err, &why) {
+			why = packet.Refuse("internal-server-error", err.Error())
+		}
+		h.engine.GaveUp(st, why)
+		h.log.Warn("what is stale cannot be copied anew yet: "+err.Error(), "section", st.Section, "owner", st.Owner, "namespace", st.NS)
+		if tree.Unreachable(why) {
+			return false
+		}
+	}
+	return healed
 }
 
 // heal copies what is stale.
