@@ -5,9 +5,8 @@ import (
 	"time"
 
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/sdk/element"
 	"github.com/jabberii/server/plugins/xmpp/stream"
-	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
 // A write to a client may take 30 to 40 seconds: a deadline costs too much to
@@ -30,7 +29,7 @@ type outbox struct {
 
 // write appends a packet to what is written to the client.
 func (c *conn) write(p *packet.Packet) {
-	c.put(false, func(dst []byte) []byte { return appendElement(dst, p) })
+	c.put(false, func(dst []byte) []byte { return element.Append(dst, p) })
 }
 
 // end closes the stream, with an error unless condition is "".
@@ -117,23 +116,4 @@ func (o *outbox) wait() {
 	idle := o.idle
 	o.mu.Unlock()
 	<-idle
-}
-
-// appendElement writes a packet as an element of a client's stream.
-func appendElement(dst []byte, p *packet.Packet) []byte {
-	dst = append(append(dst, '<'), p.Name...)
-	if p.NS != "" && p.NS != ns.Client {
-		dst = xml.AppendAttr(dst, "xmlns", p.NS)
-	}
-	for _, a := range [...]struct{ name, value string }{{"to", p.To}, {"from", p.From}, {"type", p.Type}, {"id", p.ID}, {"xml:lang", p.Lang}} {
-		if a.value != "" {
-			dst = xml.AppendAttr(dst, a.name, a.value)
-		}
-	}
-	dst = append(dst, p.Attrs...)
-	if len(p.Body) == 0 {
-		return append(dst, "/>"...)
-	}
-	dst = append(append(dst, '>'), p.Body...)
-	return append(append(append(dst, "</"...), p.Name...), '>')
 }
