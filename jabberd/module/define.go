@@ -132,9 +132,11 @@ func (a *Arg) value() (any, error) {
 	case TypeNumber:
 		return strconv.ParseFloat(a.Default, 64)
 	case TypeDuration:
-		return ParseDuration(a.Default)
+		_, err := ParseDuration(a.Default)
+		return a.Default, err
 	case TypeSize:
-		return ParseSize(a.Default)
+		_, err := ParseSize(a.Default)
+		return a.Default, err
 	case TypeStrings:
 		return strings.Split(a.Default, ","), nil
 	case TypeMap, TypeBlock, TypeBlocks:
@@ -147,16 +149,7 @@ func (a *Arg) value() (any, error) {
 // made from, filling in defaults. What is wrong is reported as *ArgError. An
 // empty raw is an empty object.
 func Decode(args []Arg, raw []byte, c any) error {
-	object := map[string]any{}
-	if len(raw) > 0 {
-		if err := json.Unmarshal(raw, &object); err != nil {
-			return fmt.Errorf("arguments are no JSON object: %w", err)
-		}
-	}
-	if err := complete(args, object, nil); err != nil {
-		return err
-	}
-	full, err := json.Marshal(object)
+	full, err := Complete(args, raw)
 	if err != nil {
 		return err
 	}
@@ -164,6 +157,22 @@ func Decode(args []Arg, raw []byte, c any) error {
 		return fmt.Errorf("arguments: %w", err)
 	}
 	return nil
+}
+
+// Complete checks the arguments in a JSON object and returns them with the
+// defaults of those that were left out. What is wrong is reported as *ArgError.
+// An empty raw is an empty object.
+func Complete(args []Arg, raw []byte) ([]byte, error) {
+	object := map[string]any{}
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &object); err != nil {
+			return nil, fmt.Errorf("arguments are no JSON object: %w", err)
+		}
+	}
+	if err := complete(args, object, nil); err != nil {
+		return nil, err
+	}
+	return json.Marshal(object)
 }
 
 // complete checks an object of arguments and fills in what was left out.

@@ -61,6 +61,32 @@ func TestDefineFillsInDefaults(t *testing.T) {
 	}
 }
 
+// What another language is given is what a Go module decodes.
+func TestComplete(t *testing.T) {
+	m := define(new(args))
+	for _, test := range []struct{ name, raw, want string }{
+		{"nothing", ``, `{"limits":{"rate":2.5},"listen":[":5222",":5223"],"max":7,"on":true,"size":"1MiB","ttl":"10m"}`},
+		{"what is given stays", `{"label":"x","ttl":"1d","size":512,"on":false,"listen":["a"],"limits":{"rate":1},"max":0}`,
+			`{"label":"x","limits":{"rate":1},"listen":["a"],"max":0,"on":false,"size":512,"ttl":"1d"}`},
+		{"inside of blocks", `{"tls":{"cert":"c"},"rewrite":[{"label":"a","to":"b"}],"limits":{}}`,
+			`{"limits":{"rate":2.5},"listen":[":5222",":5223"],"max":7,"on":true,"rewrite":[{"label":"a","to":"b"}],"size":"1MiB","tls":{"cert":"c","min":"1.2"},"ttl":"10m"}`},
+		{"twice", `{"limits":{"rate":2.5},"listen":[":5222",":5223"],"max":7,"on":true,"size":"1MiB","ttl":"10m"}`,
+			`{"limits":{"rate":2.5},"listen":[":5222",":5223"],"max":7,"on":true,"size":"1MiB","ttl":"10m"}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := module.Complete(m.Args, []byte(test.raw))
+			if err != nil || string(got) != test.want {
+				t.Errorf("%s, %v", got, err)
+			}
+		})
+	}
+	for name, raw := range map[string]string{"no object": `[]`, "no such argument": `{"x":1}`, "required": `{"tls":{}}`, "wrong type": `{"max":"7"}`} {
+		if got, err := module.Complete(m.Args, []byte(raw)); err == nil {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 func TestNewReportsTheArgument(t *testing.T) {
 	for name, c := range map[string]struct{ in, path, text string }{
 		"unknown":         {`{"lisen":1}`, "lisen", "no such argument"},

@@ -60,7 +60,8 @@ type place struct {
 }
 
 // arrange gives each link the name of its process, and returns the processes
-// in the order in which the file first needs them. A process is one program:
+// in the order in which the file first needs them, and the arguments of links
+// with all their defaults, which not every plugin fills in. A process is one program:
 // by default one a program, of its name. Behind a link "fork" the rest of the
 // chain has processes of its own.
 func (p *Plan) arrange() ([]*place, []module.Section, error) {
@@ -102,6 +103,7 @@ func (p *Plan) arrange() ([]*place, []module.Section, error) {
 					"%s is of the program %s, and the process %q runs %s since %s: a process is one program", l.Module, program.Name, l.Process, pl.program.Name, pl.first)})
 			}
 			pl.kinds = append(pl.kinds, s.Kinds...)
+			l.Args = p.Programs.complete(s.Kinds, l)
 		}
 	}
 	if len(wrong) > 0 {

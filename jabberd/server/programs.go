@@ -92,6 +92,26 @@ func (ps *Programs) Service(ctx context.Context, name, label string) (module.Mod
 	return p.DescribeService(ctx, name, label)
 }
 
+// complete returns the arguments of a link with the defaults of what was left
+// out. What it cannot know or complete is the plugin's to complain of.
+func (ps *Programs) complete(kinds []packet.Kind, l *module.Link) []byte {
+	for _, d := range ps.list {
+		m := module.Find(d.modules, l.Module, kinds)
+		if m == nil {
+			continue
+		}
+		m, err := m.Pick(l.Label)
+		if err != nil { // a service in a file has its own way
+			return l.Args
+		}
+		if full, err := module.Complete(m.Args, l.Args); err == nil {
+			return full
+		}
+		return l.Args
+	}
+	return l.Args
+}
+
 // of returns the program that has a module for sections of kinds.
 func (ps *Programs) of(name string, kinds []packet.Kind) (wire.Program, bool) {
 	for _, d := range ps.list {

@@ -517,8 +517,8 @@ func (x *Module) GetAttaches() bool {
 }
 
 // An Arg is one argument of a module. jabberd decodes and checks arguments by
-// it, and complains with the place in the file. What the file leaves out is not
-// in the arguments of the link: the plugin knows its defaults.
+// it, and complains with the place in the file. What the file leaves out has its
+// default in the arguments of the link. Without one it is not there.
 type Arg struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`

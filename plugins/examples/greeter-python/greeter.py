@@ -23,13 +23,12 @@ from google.protobuf import json_format
 import plugin_pb2 as wire
 import plugin_pb2_grpc
 
-DEFAULTS = {"words": ["hello", "hi"], "answer": "Hello {name}, this is greeting {times}."}
 MODULE = wire.Module(
     name="greeter", doc="Greets whoever says hello, and counts.", kinds=[wire.NORMAL],
     args=[
-        wire.Arg(name="words", type="list(string)", default=",".join(DEFAULTS["words"]),
+        wire.Arg(name="words", type="list(string)", default="hello,hi",
                  doc="What is a greeting: messages with one of these words, in capitals or not."),
-        wire.Arg(name="answer", type="string", default=DEFAULTS["answer"],
+        wire.Arg(name="answer", type="string", default="Hello {name}, this is greeting {times}.",
                  doc="What is answered: {name} is who has greeted, {times} how often by now."),
     ])
 NAMESPACE = "urn:example:greeter"  # of the counts: an item for each greeter, of the person who greets
@@ -73,7 +72,6 @@ class Greeter:
     """One block of the module greeter."""
 
     def __init__(self, args):
-        args = {**DEFAULTS, **args}
         self.words, self.answer = args["words"], args["answer"]
         for word in self.words:
             if not word.isalpha():
