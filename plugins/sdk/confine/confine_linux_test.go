@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == confine.Word:
 		os.Exit(confine.Main(os.Args[2:]))
+	case len(os.Args) > 2 && os.Args[1] == "without Landlock":
+		fmt.Println(withoutLandlock(os.Args[2:]))
+		os.Exit(1)
 	case len(os.Args) > 3 && os.Args[1] == "try":
 		if err := try(os.Args[2], os.Args[3]); err != nil {
 			fmt.Println(err)
@@ -85,6 +88,25 @@ func try(what, object string) error {
 		}
 	}
 	return nil
+}
+
+// withoutLandlock executes a program as on a kernel that has none.
+func withoutLandlock(args []string) error {
+	runtime.LockOSThread()
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // the number of the call
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_LANDLOCK_CREATE_RULESET},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0); err != nil {
+		return err
+	}
+	return syscall.Exec(args[0], args, os.Environ())
 }
 
 // landlock is the version of the kernel's, 0 without.
@@ -186,11 +208,34 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestOptional runs on every kernel.
-func TestOptional(t *testing.T) {
-	out, err := run(t, confine.Rules{Optional: true}, exec.Command(os.Args[0], "try", "read", os.Args[0]))
-	if err != nil || out != "done\n" {
+// TestKernelWithoutLandlock is refused, unless that is optional. Then what needs
+// no Landlock is kept still.
+func TestKernelWithoutLandlock(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start := func(r confine.Rules, what, object string) (string, error) {
+		cmd := exec.Command(os.Args[0], "try", what, object)
+		if err := r.Apply(cmd); err != nil {
+			t.Fatal(err)
+		}
+		// The stage is of this process, and not of the one between.
+		cmd.Path, cmd.Args = os.Args[0], append([]string{os.Args[0], "without Landlock"}, cmd.Args...)
+		cmd.Env = []string{"GORACE=atexit_sleep_ms=0"}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	out, err := start(confine.Rules{}, "read", secret)
+	if err == nil || !strings.Contains(out, "it has no Landlock: function not implemented") {
 		t.Errorf("%v, %s", err, out)
+	}
+	refused(t, out, err)
+	if out, err := start(confine.Rules{Optional: true}, "read", secret); err != nil || out != "done\n" {
+		t.Errorf("optional: %v, %s", err, out)
+	}
+	if out, err := start(confine.Rules{Optional: true}, "socket", fmt.Sprint(unix.AF_INET, unix.SOCK_STREAM, 0)); err == nil || !strings.Contains(out, "permission denied") {
+		t.Errorf("optional, a socket: %v, %s", err, out)
 	}
 }
 
