@@ -162,7 +162,8 @@ func (ks *keys) leave(id uint64, pipeOf func(*delivery) *section) *delivery {
 func (s *keyShard) drop(id uint64, k *key) {
 	if k.under == 0 && k.head == nil && !k.beginning {
 		delete(s.keys, id)
-		k.nextFree, s.free = s.free, k
+		*k = key{nextFree: s.free} // its tail would hold the last delivery
+		s.free = k
 	}
 }
 
@@ -171,7 +172,6 @@ func (s *keyShard) take() *key {
 	if k == nil {
 		return &key{}
 	}
-	s.free = k.nextFree
-	*k = key{}
+	s.free, k.nextFree = k.nextFree, nil
 	return k
 }
