@@ -320,6 +320,48 @@ func TestAProofIsGoodForOneSide(t *testing.T) {
 	}
 }
 
+// TestWhatAServerAnswers: whatever is no hello, the side that connects says so.
+func TestWhatAServerAnswers(t *testing.T) {
+	p := newPair(t)
+	for name, c := range map[string]struct{ answer, want string }{
+		"a refusal":         {`R{"condition":"version","text":"offered are [1],\u0007 accepted are [2]","versions":[2]}`, "the other server refuses: offered are [1],  accepted are [2]"},
+		"no refusal":        {"R!", "a refusal that is none"},
+		"a later version":   {`H{"versions":[2],"id":"1","window":1}`, "offered are [2], accepted are [1]"},
+		"nothing":           {"", "closed the connection instead of a hello"},
+		"half a message":    {"Hx", ""},
+		"another beginning": {"F{}", "message 'F' instead of a hello"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				nc, err := l.Accept()
+				if err != nil {
+					return
+				}
+				conn := tls.Server(nc, p.far.tls)
+				defer conn.Close()
+				_, _ = conn.Read(make([]byte, 1024)) // its hello
+				if c.answer == "Hx" {
+					_, _ = conn.Write([]byte("H\x00\x01"))
+				} else if c.answer != "" {
+					(&stranger{Conn: conn}).say(c.answer[0], c.answer[1:])
+				}
+			}()
+			nc, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.try(p.near, nc); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("it says %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
 func TestAHandshakeThatTakesTooLong(t *testing.T) {
 	p := newPair(t)
 	here, there := net.Pipe()

@@ -335,6 +335,7 @@ func (c *census) count(p *packet.Packet) {
 // TestACutLinkLosesNothing breaks the connection again and again under traffic in
 // both directions.
 func TestACutLinkLosesNothing(t *testing.T) {
+	t.Parallel()
 	const keys, each = 20, 250
 	p := newPair(t, func(c *link.Config) { c.Window = 256 })
 	cuts := 0
@@ -556,15 +557,16 @@ func (d *deaf) Write(b []byte) (int, error) {
 }
 
 func TestASilentPeerIsNoticed(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, func(c *link.Config) {
-		c.Ping = peer.Ping{Idle: module.Duration(100 * time.Millisecond), Answer: module.Duration(400 * time.Millisecond)}
+		c.Ping = peer.Ping{Idle: module.Duration(100 * time.Millisecond), Answer: module.Duration(2 * time.Second)}
 	})
 	c := &deaf{Conn: p.dial()}
 	_, ended := p.connect(c)
 	select { // both say that they are there
 	case err := <-ended:
 		t.Fatalf("it ended: %v", err)
-	case <-time.After(700 * time.Millisecond):
+	case <-time.After(2500 * time.Millisecond):
 	}
 	c.now.Store(true) // the far side hears nothing, and ends it
 	if err := await(t, "the end", ended); err == nil {
@@ -599,6 +601,7 @@ func TestOneStreamAtATime(t *testing.T) {
 // TestADeadPeersPlaceIsTaken: another one takes the place of a peer that shows no
 // sign of life.
 func TestADeadPeersPlaceIsTaken(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	c := &deaf{Conn: p.dial()}
 	_, ended := p.connect(c)
