@@ -147,7 +147,7 @@ func (l *lab) overloadText(servers []*peer.Server, found map[string][]flooded, f
 	header := []string{"", "goal"}
 	rows := [][]string{{"peak, messages a second", ""}, {"under the flood", ""}, {"of the peak, %", "at least 90"}, {"MiB before", ""},
 		{"MiB at most, first half", ""}, {"MiB at most, second half", "not growing"}, {"p99 of the pair alone, µs", ""}, {"beside the flood, µs", ""},
-		{"ratio", "at most 3"}, {"lost without a word", "0"}, {"sent back with an error", ""}, {"came twice", ""}, {"receivers cut off, who came back", ""}}
+		{"ratio", "at most 3"}, {"lost without a word", "0"}, {"sent back with an error", ""}, {"came twice", ""}, {"receivers cut off, who came back", ""}, {"senders cut off", ""}}
 	for _, s := range servers {
 		if len(found[s.Name]) == 0 {
 			continue
@@ -174,6 +174,7 @@ func (l *lab) overloadText(servers []*peer.Server, found map[string][]flooded, f
 			func(f flooded) float64 { return f.flood.Figures["bounced"] },
 			func(f flooded) float64 { return f.flood.Figures["repeated"] },
 			func(f flooded) float64 { return f.flood.Figures["cut"] },
+			func(f flooded) float64 { return f.flood.Figures["dead_streams"] },
 		} {
 			rows[i] = append(rows[i], report.Number(middle(of)))
 		}

@@ -18,6 +18,7 @@ type acks struct {
 	sent  atomic.Uint32 // stanzas since <enable/>
 	acked atomic.Uint32 // of those, what the server says it handled
 	got   atomic.Uint32 // stanzas since <enabled/>
+	asked chan struct{} // if not nil, somebody else than the reader answers
 }
 
 // enableAcks asks for stream management with resumption, as clients do.
@@ -49,11 +50,31 @@ func (a *acks) received(c *Conn, el []byte) (own bool, err error) {
 		a.got.Add(1)
 		return false, nil
 	case isElement(el, "r"):
-		return true, c.write(a.answer())
+		if a.asked == nil {
+			return true, c.write(a.answer())
+		}
+		select {
+		case a.asked <- struct{}{}:
+		default: // the next answer is for this request too
+		}
+		return true, nil
 	case isElement(el, "a"):
 		return true, a.handled(attribute(el, "h"))
 	}
 	return false, nil
+}
+
+// answerApart leaves answering to a goroutine of its own, so that who reads does
+// not wait where writing may take long. It ends when a write fails.
+func (c *Conn) answerApart() {
+	c.acks.asked = make(chan struct{}, 1)
+	go func() {
+		for range c.acks.asked {
+			if c.write(c.acks.answer()) != nil {
+				return
+			}
+		}
+	}()
 }
 
 // answer says what this side has handled. It also goes before the end of a

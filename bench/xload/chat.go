@@ -79,6 +79,9 @@ func (v *conversation) connect() bool {
 		v.conns[i] = c
 		if i < 2*v.load.pairs {
 			c.grow(16 << 10)
+			if v.flood && c.acks != nil {
+				c.answerApart()
+			}
 			return
 		}
 		v.readers.Go(func() { v.ended(c, discard(c)) })
@@ -140,6 +143,7 @@ func (v *conversation) watch(p *pair) {
 	for {
 		el, err := p.from.Next()
 		if err != nil {
+			p.ended.Store(true)
 			v.ended(p.from, err)
 			return
 		}
@@ -152,8 +156,11 @@ func (v *conversation) watch(p *pair) {
 }
 
 func (v *conversation) ended(c *Conn, err error) {
-	if !v.closing.Load() {
-		v.dead.Add(1)
+	if v.closing.Load() {
+		return
+	}
+	v.dead.Add(1)
+	if !v.flood {
 		v.failed.add(fmt.Errorf("%s: %w", c.User, err))
 	}
 }
@@ -211,6 +218,10 @@ func (v *conversation) arrived() (n uint64) {
 // open counts messages in flight, and stanzas that are not acknowledged.
 func (v *conversation) open() (messages uint64, stanzas uint32) {
 	for _, p := range v.pairs {
+		if p.ended.Load() {
+			messages += p.missing()
+			continue
+		}
 		messages += p.open()
 		if p.from.acks != nil {
 			stanzas += p.from.acks.open()
@@ -231,7 +242,9 @@ func (v *conversation) settle() {
 	wait(func() bool { messages, _ := v.open(); return messages == 0 })
 	if v.Acks > 0 {
 		for _, p := range v.pairs {
-			v.failed.add(p.from.write(ackRequest))
+			if !p.ended.Load() {
+				v.failed.add(p.from.write(ackRequest))
+			}
 		}
 		wait(func() bool { _, stanzas := v.open(); return stanzas == 0 })
 	}

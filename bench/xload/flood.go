@@ -17,9 +17,8 @@ func (v *conversation) pour(p *pair, rate float64) {
 		if due > most {
 			v.held.Add(int64(due - most))
 		}
-		if err := p.send(min(due, most), true, v.start); err != nil {
-			v.failed.add(err)
-			return
+		if p.send(min(due, most), true, v.start) != nil {
+			return // the reader of the stream knows why
 		}
 		time.Sleep(500 * time.Microsecond)
 	}
@@ -62,6 +61,9 @@ func (v *conversation) comeBack(p *pair) error {
 		return fmt.Errorf("come back: %w", err)
 	}
 	c.grow(16 << 10)
+	if c.acks != nil {
+		c.answerApart()
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closing.Load() {

@@ -27,6 +27,7 @@ type pair struct {
 	sent    [ring]int64
 	arrived atomic.Uint64
 	bounced atomic.Uint64
+	ended   atomic.Bool // the sender's stream
 	_       [64]byte
 }
 
@@ -85,6 +86,18 @@ func (p *pair) sentSoFar() uint64 {
 func (p *pair) open() uint64 {
 	settled := p.arrived.Load() + p.bounced.Load()
 	return p.sentSoFar() - min(settled, p.sentSoFar())
+}
+
+// missing is how many messages the server has acknowledged to a sender whose
+// stream has ended, and neither delivered nor sent back. Of the others the sender
+// knows that it has to send them again.
+func (p *pair) missing() uint64 {
+	if p.from.acks == nil {
+		return 0
+	}
+	const others = 2 // stanzas that are no messages: those of Present
+	acked := max(uint64(p.from.acks.acked.Load()), others) - others
+	return acked - min(p.arrived.Load()+p.bounced.Load(), acked)
 }
 
 // numberOf finds the number in a message of a pair.

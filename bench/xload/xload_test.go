@@ -180,3 +180,31 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 }
+
+// Of a sender whose stream has ended only what was acknowledged can be lost.
+func TestMissing(t *testing.T) {
+	for _, test := range []struct {
+		name                     string
+		acked, arrived, returned uint64
+		want                     uint64
+	}{
+		{"nothing acknowledged", 0, 0, 0, 0},
+		{"all arrived", 12, 10, 0, 0},
+		{"some came back", 12, 6, 4, 0},
+		{"more arrived than was acknowledged", 12, 30, 0, 0},
+		{"some are missing", 12, 6, 1, 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := &pair{from: &Conn{acks: &acks{}}}
+			p.from.acks.acked.Store(uint32(test.acked))
+			p.arrived.Store(test.arrived)
+			p.bounced.Store(test.returned)
+			if got := p.missing(); got != test.want {
+				t.Errorf("%d missing, want %d", got, test.want)
+			}
+		})
+	}
+	if n := (&pair{from: &Conn{}}).missing(); n != 0 {
+		t.Errorf("without acknowledgements %d missing", n)
+	}
+}
