@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -162,6 +163,8 @@ func (v *conversation) ended(c *Conn, err error) {
 	v.dead.Add(1)
 	if !v.flood {
 		v.failed.add(fmt.Errorf("%s: %w", c.User, err))
+	} else if v.dead.Load() <= 3 {
+		fmt.Fprintf(os.Stderr, "xload: %s: %v\n", c.User, err)
 	}
 }
 

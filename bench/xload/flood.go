@@ -38,7 +38,7 @@ func (v *conversation) endure(p *pair) {
 			}
 			v.cut.Add(1)
 			if err := v.comeBack(p); err != nil {
-				v.ended(p.to, err)
+				v.failed.add(fmt.Errorf("%s: %w", p.to.User, err))
 				return
 			}
 			continue
