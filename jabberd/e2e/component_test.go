@@ -244,6 +244,9 @@ func (r *running) talk(to string, strike func()) *talk {
 		all.Go(func() { k.connect(s) })
 		all.Go(func() { k.send(s) })
 	}
+	for _, s := range k.sides { // what is sent before the other is there may bounce
+		k.await(s, "a connection", func() bool { return s.session != nil })
+	}
 	for stage := range stages {
 		for _, s := range k.sides {
 			s.change(func() { s.may += share })

@@ -20,6 +20,7 @@ func (v *env) Hold(ctx context.Context) (release func()) {
 	return func() {
 		d.group.release()
 		v.e.done(d)
+		v.e.flushSoon()
 	}
 }
 
