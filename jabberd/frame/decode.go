@@ -201,6 +201,8 @@ func readDelivery(data []byte, d *Delivery) error {
 			f.fail(readPacket(f.data, &d.Packet))
 		case 6<<3 | varint:
 			d.Hop = f.num != 0
+		case 7<<3 | varint:
+			d.Patient = f.num != 0
 		}
 	}
 	return f.err

@@ -80,6 +80,7 @@ func appendDelivery(b []byte, d *Delivery) []byte {
 	b = num(b, 4, uint64(d.Timeout))
 	b = appendPacket(b, 5, &d.Packet)
 	b = flag(b, 6, d.Hop)
+	b = flag(b, 7, d.Patient)
 	return shut(b, delivery)
 }
 

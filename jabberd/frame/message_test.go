@@ -24,7 +24,7 @@ func message(record any) *plugin.Record {
 		}
 		for _, d := range r.Deliveries {
 			c.Deliveries = append(c.Deliveries, &plugin.Delivery{
-				Num: d.Num, Cause: d.Cause, Ask: d.Ask, Timeout: int64(d.Timeout), Packet: packetMessage(&d.Packet), Hop: d.Hop,
+				Num: d.Num, Cause: d.Cause, Ask: d.Ask, Timeout: int64(d.Timeout), Packet: packetMessage(&d.Packet), Hop: d.Hop, Patient: d.Patient,
 			})
 		}
 		return &plugin.Record{Record: &plugin.Record_Commit{Commit: c}}

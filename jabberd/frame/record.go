@@ -43,6 +43,7 @@ type Delivery struct {
 	Ask     bool   // a question: the outcome has the answer
 	Timeout time.Duration
 	Hop     bool // of module.SourceConfig: settled once it is handled, and never bounced
+	Patient bool // nobody waits for its settlement
 	Packet  packet.Packet
 }
 

@@ -23,6 +23,8 @@ type core struct {
 	unsent map[uint64]*group // order keys with packets in a group that is not complete
 	memory map[uint64]*memory
 	recs   Commit
+	free   *inbound // for the next, linked by next
+	frees  int
 	asks   map[uint64]chan error // host changes that wait for the core
 	hosts  map[attached]struct{} // what this process has attached while it ran
 	fence  fence
@@ -36,13 +38,15 @@ func newCore(e *Engine) *core {
 // core which hands one over again gets the same verdict and nothing is done
 // twice. The origin says how far back anybody may ask.
 type memory struct {
-	said ring[said]
+	said  ring[said]
+	free  *said // for the next, linked by more
+	frees int
 }
 
 type said struct {
 	part uint64
-	stop *Stop    // nil while it is being handled
-	in   *inbound // then
+	stop Stop
+	in   *inbound // it is being handled, and nothing said yet
 	more *said    // of other walks of the packet
 }
 
@@ -119,7 +123,7 @@ func (c *core) hold(d *delivery) {
 }
 
 func (c *core) record(d *delivery, cause uint64) Delivery {
-	r := Delivery{Num: d.num, Cause: cause, Ask: d.waiter != nil, Hop: d.hop, Packet: d.p}
+	r := Delivery{Num: d.num, Cause: cause, Ask: d.waiter != nil, Hop: d.hop, Patient: d.patient, Packet: d.p}
 	if d.deadline != 0 {
 		r.Timeout = c.e.clock.left(d.deadline)
 	}

@@ -56,6 +56,8 @@ type delivery struct {
 	mark   uint64 // of the walks of this delivery; see Walk.Part
 	named  uint64 // the number at origin
 
+	patient bool // nobody waits for its settlement
+
 	inbound *inbound // plugin: it answers a walk of the core
 	group   *group   // plugin: it is part of what answers one
 }
@@ -142,7 +144,7 @@ func (d *delivery) tell() {
 
 // causeOf makes child something that d waits for and inherits from it.
 func (d *delivery) causeOf(child *delivery) {
-	child.cause = d
+	child.cause, child.patient = d, d.patient
 	child.p.Hops = d.p.Hops + 1
 	child.p.Flags |= d.p.Flags & (packet.Redelivered | packet.FromLog)
 	if child.deadline == 0 {

@@ -115,7 +115,7 @@ func (e *Engine) tick(now int64) {
 	for _, r := range remotes {
 		r.expire(now)
 	}
-	e.flush() // in case that somebody was stuck before doing so
+	e.flushSoon() // what nobody waits for, or somebody was stuck before doing so
 }
 
 // flush sends what has gathered for other processes. Whoever has sent records

@@ -34,6 +34,7 @@ type Remote struct {
 	walks    ring[walk] // handed over and not answered, by ID
 	single   uint64     // suspects up to this ID go one at a time; 0 is none
 	scratch  Walk
+	told     Settlement
 
 	settled atomic.Uint64 // the process's numbers below are settled
 
@@ -371,7 +372,7 @@ func (r *Remote) enter(w *worker, rec *Delivery) {
 		d.deadline = e.clock.after(rec.Timeout)
 	}
 	if rec.Num != 0 {
-		d.from, d.num, d.hop = r, rec.Num, rec.Hop
+		d.from, d.num, d.hop, d.patient = r, rec.Num, rec.Hop, rec.Patient
 		d.origin, d.named = r.id, rec.Num
 	}
 	if rec.Cause != 0 {
@@ -436,9 +437,15 @@ func (e *Engine) verdict(w *worker, k *walk, rec *Stop) {
 func (r *Remote) settle(d *delivery) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.peer != nil && r.id == d.origin {
-		r.peer.Settle(&Settlement{Num: d.num, Result: d.result, Reason: d.reason, Answer: d.answer})
+	if r.peer == nil || r.id != d.origin {
+		return
 	}
+	r.told = Settlement{Num: d.num, Result: d.result, Reason: d.reason, Answer: d.answer}
+	if d.patient {
+		r.peer.SettleLater(&r.told)
+		return
+	}
+	r.peer.Settle(&r.told)
 }
 
 func (r *Remote) tellHost(h *HostChange) {

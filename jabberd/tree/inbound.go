@@ -5,13 +5,15 @@ import (
 )
 
 // An inbound is a walk that the core handed over: the delivery that it is
-// attached to answers it.
+// attached to answers it. It is reused when it is answered, unless its group was
+// joined with others.
 type inbound struct {
 	rec   Walk
 	epoch uint64
 	stop  Stop
-	first int           // the step that it began with
-	orig  packet.Packet // to see whether a link changed it
+	first int   // the step that it began with
+	group group // with what handling it delivers
+	next  *inbound
 }
 
 // A group is what must reach the core in one frame: the verdict on a walk, and
@@ -23,6 +25,7 @@ type group struct {
 	stops  []*inbound
 	out    []*delivery
 	joined *group // what it became part of
+	parts  bool   // others became part of it
 }
 
 // find returns the group that g is part of now, nil for nil.
@@ -41,7 +44,7 @@ func join(a, b *group) *group {
 	b.open += a.open
 	b.stops = append(b.stops, a.stops...)
 	b.out = append(b.out, a.out...)
-	a.joined = b
+	a.joined, b.parts = b, true
 	a.stops, a.out = nil, nil
 	return b
 }
@@ -92,7 +95,40 @@ func (c *core) flush(g *group) {
 	}
 	c.recs.Settled = c.settled()
 	c.send()
+	if len(g.stops) == 1 && !g.parts && g == &g.stops[0].group {
+		c.reuse(g.stops[0])
+		return
+	}
 	g.out, g.stops = nil, nil
+}
+
+// fresh returns an inbound for a walk; the lock is held.
+func (c *core) fresh(rec *Walk) *inbound {
+	in := c.free
+	if in == nil {
+		in = &inbound{group: group{core: c}}
+	} else {
+		c.free, in.next = in.next, nil
+		c.frees--
+	}
+	in.rec, in.epoch, in.group.open = *rec, c.epoch, 1
+	return in
+}
+
+// maxFrees is how many answered inbounds are kept for the next ones.
+const maxFrees = 1024
+
+// reuse takes back an inbound that was answered alone; the lock is held. Its
+// deliveries do not ask for their group any more.
+func (c *core) reuse(in *inbound) {
+	if c.frees >= maxFrees {
+		return
+	}
+	clear(in.group.out)
+	clear(in.group.stops)
+	*in = inbound{group: group{core: c, out: in.group.out[:0], stops: in.group.stops[:0]}, next: c.free}
+	c.free = in
+	c.frees++
 }
 
 // causeID returns the walk whose handling delivered d, 0 if this core did not
@@ -116,8 +152,7 @@ func (c *core) remember(in *inbound) {
 		return
 	}
 	if s := c.memory[in.rec.Origin].find(in.rec.Num, in.rec.Part); s != nil {
-		stop := in.stop
-		s.stop, s.in = &stop, nil
+		s.stop, s.in = in.stop, nil
 	}
 }
 
@@ -138,15 +173,14 @@ func (r *Remote) OnWalk(rec *Walk) {
 		c.mu.Unlock()
 		return
 	}
-	in := &inbound{rec: *rec, epoch: c.epoch, orig: rec.Packet}
+	in := c.fresh(rec)
 	if rec.Num != 0 {
 		c.memory[rec.Origin].note(rec, in)
 	}
 	c.mu.Unlock()
 
 	d := e.pool.get(&rec.Packet)
-	d.inbound = in
-	d.group = &group{core: c, open: 1}
+	d.inbound, d.group, d.patient = in, &in.group, true
 	d.origin, d.named, d.mark = rec.Origin, rec.Num, rec.Part&^showMark
 	d.deadline = e.clock.after(rec.Timeout)
 	d.key = e.keys.of(&d.p)
@@ -167,15 +201,15 @@ func (c *core) known(rec *Walk) bool {
 		m = &memory{}
 		c.memory[rec.Origin] = m
 	}
-	m.said.drop(rec.Settled)
+	m.forget(rec.Settled)
 	s := m.find(rec.Num, rec.Part)
 	switch {
 	case s == nil:
 		return false
-	case s.stop == nil:
+	case s.in != nil:
 		s.in.rec.ID, s.in.epoch = rec.ID, c.epoch
 	default:
-		stop := *s.stop
+		stop := s.stop
 		stop.Walk = rec.ID
 		c.recs = Commit{Stops: append(c.recs.Stops[:0], stop), Settled: c.settled()}
 		c.send()
@@ -184,7 +218,30 @@ func (c *core) known(rec *Walk) bool {
 }
 
 func (m *memory) note(rec *Walk, in *inbound) {
-	m.said.put(rec.Num, &said{part: rec.Part, in: in, more: m.said.get(rec.Num)})
+	s := m.free
+	if s == nil {
+		s = &said{}
+	} else {
+		m.free = s.more
+		m.frees--
+	}
+	*s = said{part: rec.Part, in: in, more: m.said.get(rec.Num)}
+	m.said.put(rec.Num, s)
+}
+
+// forget drops what was said of packets below a number.
+func (m *memory) forget(below uint64) {
+	for n := m.said.base; n < below && n < m.said.next; n++ {
+		for s := m.said.get(n); s != nil; {
+			more := s.more
+			if *s = (said{}); m.frees < maxFrees {
+				s.more, m.free = m.free, s
+				m.frees++
+			}
+			s = more
+		}
+	}
+	m.said.drop(below)
 }
 
 // resume handles a walk that the core handed over: the links of this process
@@ -241,7 +298,7 @@ func (e *Engine) conclude(w *worker, k *walk, v packet.Verdict, err error) {
 		if k.step < len(s.steps) {
 			in.stop.Link = uint16(s.steps[k.step].link)
 		}
-		if changed(&k.p, &in.orig) {
+		if changed(&k.p, &in.rec.Packet) {
 			c := k.p
 			in.stop.Changed = &c
 		}

@@ -19,6 +19,8 @@ type (
 type Peer interface {
 	frame.Peer
 
+	SettleLater(*Settlement) // as Settle, but nobody waits for it: Flush need not send for its sake
+
 	Flush()     // send what has gathered; it does not wait
-	FlushSoon() // have it sent by somebody else, for whoever has more to do
+	FlushSoon() // have all sent by somebody else, for whoever has more to do
 }

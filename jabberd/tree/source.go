@@ -35,12 +35,13 @@ func (e *Engine) newSource(c module.SourceConfig) *source {
 
 // Deliver implements module.Source.
 func (s *source) Deliver(ctx context.Context, p *packet.Packet, tag uint64) error {
-	if err := s.spend(ctx); err != nil {
+	patient, err := s.spend(ctx)
+	if err != nil {
 		return err
 	}
 	e := s.e
 	d := e.pool.get(p)
-	d.source, d.tag, d.hop = s, tag, s.config.Hop
+	d.source, d.tag, d.hop, d.patient = s, tag, s.config.Hop, patient
 	if s.config.Hop {
 		if until, ok := ctx.Deadline(); ok {
 			d.deadline = e.clock.after(time.Until(until))
@@ -58,18 +59,20 @@ func (s *source) Deliver(ctx context.Context, p *packet.Packet, tag uint64) erro
 	return nil
 }
 
-// spend takes a credit, waiting for one if there is none.
-func (s *source) spend(ctx context.Context) error {
+// spend takes a credit, waiting for one if there is none. It reports whether
+// there is time for it to come back: nobody is told, and there are others.
+func (s *source) spend(ctx context.Context) (patient bool, err error) {
 	for {
 		s.mu.Lock()
 		if s.e.stopping.Load() {
 			s.mu.Unlock()
-			return errStopped
+			return false, errStopped
 		}
 		if s.credits > 0 {
 			s.credits--
+			patient = s.config.Settled == nil && s.credits > s.config.Window/2
 			s.mu.Unlock()
-			return nil
+			return patient, nil
 		}
 		if s.waiting == nil {
 			s.waiting = make(chan struct{})
@@ -79,7 +82,7 @@ func (s *source) spend(ctx context.Context) error {
 		select {
 		case <-wait:
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
 }

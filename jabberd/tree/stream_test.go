@@ -14,13 +14,14 @@ import (
 // nobody is a process that does not listen.
 type nobody struct{}
 
-func (nobody) Walk(*tree.Walk)         {}
-func (nobody) Commit(*tree.Commit)     {}
-func (nobody) Settle(*tree.Settlement) {}
-func (nobody) Host(*tree.HostChange)   {}
-func (nobody) Explain(*tree.Explain)   {}
-func (nobody) Flush()                  {}
-func (nobody) FlushSoon()              {}
+func (nobody) Walk(*tree.Walk)              {}
+func (nobody) Commit(*tree.Commit)          {}
+func (nobody) Settle(*tree.Settlement)      {}
+func (nobody) Host(*tree.HostChange)        {}
+func (nobody) Explain(*tree.Explain)        {}
+func (nobody) Flush()                       {}
+func (nobody) FlushSoon()                   {}
+func (nobody) SettleLater(*tree.Settlement) {}
 
 // FuzzStream has an engine hear anything from the other end of its stream: a
 // core from a plugin that it has given packets to, and a plugin from a core.

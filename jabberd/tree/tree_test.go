@@ -292,6 +292,8 @@ func (p *pipe) Flush() {
 
 func (p *pipe) FlushSoon() { p.Flush() }
 
+func (p *pipe) SettleLater(s *tree.Settlement) { p.Settle(s) }
+
 func (p *pipe) poke() {
 	select {
 	case p.wake <- struct{}{}:

@@ -70,6 +70,7 @@ type Link struct {
 	eager eager // line, if it is; nil
 	free  buffers
 	due   atomic.Bool // something has gathered that nobody has flushed
+	later atomic.Bool // something that can wait for the next flush
 
 	mu     sync.Mutex
 	ready  sync.Cond
@@ -93,19 +94,23 @@ func newLink(line Line) *Link {
 }
 
 // Walk sends a walk.
-func (l *Link) Walk(w *frame.Walk) { l.gather(frame.AppendWalk(l.lock(), w)) }
+func (l *Link) Walk(w *frame.Walk) { l.gather(frame.AppendWalk(l.lock(), w), true) }
 
 // Commit sends a commit.
-func (l *Link) Commit(c *frame.Commit) { l.gather(frame.AppendCommit(l.lock(), c)) }
+func (l *Link) Commit(c *frame.Commit) { l.gather(frame.AppendCommit(l.lock(), c), true) }
 
 // Settle sends a settlement.
-func (l *Link) Settle(s *frame.Settlement) { l.gather(frame.AppendSettlement(l.lock(), s)) }
+func (l *Link) Settle(s *frame.Settlement) { l.gather(frame.AppendSettlement(l.lock(), s), true) }
+
+// SettleLater sends a settlement when something else is sent, or FlushSoon is
+// called.
+func (l *Link) SettleLater(s *frame.Settlement) { l.gather(frame.AppendSettlement(l.lock(), s), false) }
 
 // Host sends a change of a host.
-func (l *Link) Host(h *frame.HostChange) { l.gather(frame.AppendHost(l.lock(), h)) }
+func (l *Link) Host(h *frame.HostChange) { l.gather(frame.AppendHost(l.lock(), h), true) }
 
 // Explain sends a question about a packet, or its answer.
-func (l *Link) Explain(e *frame.Explain) { l.gather(frame.AppendExplain(l.lock(), e)) }
+func (l *Link) Explain(e *frame.Explain) { l.gather(frame.AppendExplain(l.lock(), e), true) }
 
 func (l *Link) lock() []byte {
 	l.mu.Lock()
@@ -113,7 +118,7 @@ func (l *Link) lock() []byte {
 }
 
 // gather keeps the frame that a record was appended to, and unlocks.
-func (l *Link) gather(frame []byte) {
+func (l *Link) gather(frame []byte, due bool) {
 	switch {
 	case l.err != nil:
 		frame = frame[:0]
@@ -125,8 +130,11 @@ func (l *Link) gather(frame []byte) {
 		l.full, l.size = append(l.full, l.now), l.size+len(frame)
 		l.now = l.free.Get(0)
 	}
-	if !l.due.Load() {
+	if due && !l.due.Load() {
 		l.due.Store(true)
+	}
+	if !due && !l.later.Load() {
+		l.later.Store(true)
 	}
 	stuck := l.err == errStuck
 	if stuck || len(frame) >= earlySize {
@@ -149,11 +157,12 @@ func (l *Link) call() {
 
 // FlushSoon has what has gathered sent by somebody else.
 func (l *Link) FlushSoon() {
-	if !l.due.Load() {
+	if !l.due.Load() && !l.later.Load() {
 		return
 	}
 	l.mu.Lock()
 	l.due.Store(false)
+	l.later.Store(false)
 	l.call()
 	l.mu.Unlock()
 }
@@ -166,6 +175,7 @@ func (l *Link) Flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.due.Store(false)
+	l.later.Store(false)
 	if l.busy || l.called || l.eager == nil {
 		l.call()
 		return

@@ -2169,7 +2169,8 @@ type Delivery struct {
 	Ask           bool                   `protobuf:"varint,3,opt,name=ask,proto3" json:"ask,omitempty"`         // a question: the settlement has the answer
 	Timeout       int64                  `protobuf:"varint,4,opt,name=timeout,proto3" json:"timeout,omitempty"` // ns
 	Packet        *Packet                `protobuf:"bytes,5,opt,name=packet,proto3" json:"packet,omitempty"`
-	Hop           bool                   `protobuf:"varint,6,opt,name=hop,proto3" json:"hop,omitempty"` // it comes from a tree elsewhere: settled once it is handled, without what that caused, and never bounced
+	Hop           bool                   `protobuf:"varint,6,opt,name=hop,proto3" json:"hop,omitempty"`         // it comes from a tree elsewhere: settled once it is handled, without what that caused, and never bounced
+	Patient       bool                   `protobuf:"varint,7,opt,name=patient,proto3" json:"patient,omitempty"` // nobody waits for its settlement, which may come up to 0.1 s late
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2242,6 +2243,13 @@ func (x *Delivery) GetPacket() *Packet {
 func (x *Delivery) GetHop() bool {
 	if x != nil {
 		return x.Hop
+	}
+	return false
+}
+
+func (x *Delivery) GetPatient() bool {
+	if x != nil {
+		return x.Patient
 	}
 	return false
 }
@@ -2786,14 +2794,15 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\x06reject\x18\x04 \x01(\v2\x19.jabberd.plugin.v1.RejectR\x06reject\x12\x1a\n" +
 	"\binternal\x18\x05 \x01(\tR\binternal\x123\n" +
 	"\achanged\x18\x06 \x01(\v2\x19.jabberd.plugin.v1.PacketR\achanged\x121\n" +
-	"\x06answer\x18\a \x01(\v2\x19.jabberd.plugin.v1.PacketR\x06answer\"\xa3\x01\n" +
+	"\x06answer\x18\a \x01(\v2\x19.jabberd.plugin.v1.PacketR\x06answer\"\xbd\x01\n" +
 	"\bDelivery\x12\x10\n" +
 	"\x03num\x18\x01 \x01(\x04R\x03num\x12\x14\n" +
 	"\x05cause\x18\x02 \x01(\x04R\x05cause\x12\x10\n" +
 	"\x03ask\x18\x03 \x01(\bR\x03ask\x12\x18\n" +
 	"\atimeout\x18\x04 \x01(\x03R\atimeout\x121\n" +
 	"\x06packet\x18\x05 \x01(\v2\x19.jabberd.plugin.v1.PacketR\x06packet\x12\x10\n" +
-	"\x03hop\x18\x06 \x01(\bR\x03hop\"\x8e\x01\n" +
+	"\x03hop\x18\x06 \x01(\bR\x03hop\x12\x18\n" +
+	"\apatient\x18\a \x01(\bR\apatient\"\x8e\x01\n" +
 	"\x06Commit\x12-\n" +
 	"\x05stops\x18\x01 \x03(\v2\x17.jabberd.plugin.v1.StopR\x05stops\x12;\n" +
 	"\n" +
