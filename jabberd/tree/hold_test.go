@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
@@ -63,4 +64,34 @@ func TestAHeldPacketEndsWhenItIsReleased(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAReleasedPacketEndsAtOnce has a hundred end one after another, in less time
+// than a tick of the clock for each would take.
+func TestAReleasedPacketEndsAtOnce(t *testing.T) {
+	const n = 100
+	releases := make(chan func(), 1)
+	r := newRig(t, map[string]handle{
+		"hold": func(ctx context.Context, env module.Env, _ *packet.Packet) (packet.Verdict, error) {
+			releases <- env.(module.Holder).Hold(ctx)
+			return packet.Claim, nil
+		},
+		"source": claim,
+	})
+	r.section(normal("h"), []string{"held"}, "p/hold").section(normal("s"), []string{"home"}, "z/source").start()
+	ended := make(chan struct{}, 1)
+	s := r.env("source").Source(module.SourceConfig{Settled: func([]packet.Outcome) { ended <- struct{}{} }})
+	late := time.After(n * 50 * time.Millisecond)
+	for i := range n {
+		if err := s.Deliver(context.Background(), message("u@home", "x@held", strconv.Itoa(i)), 0); err != nil {
+			t.Fatal(err)
+		}
+		release := <-releases
+		release()
+		select {
+		case <-ended:
+		case <-late:
+			t.Fatalf("only %d ended in time", i)
+		}
+	}
 }
