@@ -19,7 +19,7 @@ import (
 // Options say how a database is opened.
 type Options struct {
 	Sync  bool         // a change returns when it is on the disk
-	Cache int64        // bytes for blocks, and as many for indices
+	Cache int64        // bytes for indices, and a quarter as many for blocks
 	Log   *slog.Logger // nil is silent
 }
 
@@ -63,7 +63,7 @@ func (s *Store) open(dir string, o Options) error {
 		WithNumMemtables(2).
 		WithValueThreshold(large).
 		WithValueLogFileSize(64 << 20).
-		WithBlockCacheSize(o.Cache).
+		WithBlockCacheSize(o.Cache / 4). // what is read again and again is in a cache before the store
 		WithIndexCacheSize(o.Cache).
 		WithNumCompactors(2).
 		WithDetectConflicts(false). // there is one writer
