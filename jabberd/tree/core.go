@@ -86,7 +86,7 @@ func (e *Engine) outward(d *delivery, changes uint64) bool {
 	}
 	if g == nil {
 		c.hold(d)
-		c.recs = Commit{Deliveries: append(c.recs.Deliveries[:0], c.record(d, 0)), Settled: c.settled()}
+		c.recs = Commit{Stops: c.recs.Stops[:0], Deliveries: append(c.recs.Deliveries[:0], c.record(d, 0)), Settled: c.settled()}
 		c.send()
 		c.mu.Unlock()
 		return true
@@ -106,7 +106,7 @@ func (c *core) entry(d *delivery) {
 		c.mu.Unlock()
 		c.e.log.fallback(&d.p)
 	} else {
-		c.recs = Commit{Deliveries: append(c.recs.Deliveries[:0], Delivery{Packet: d.p}), Settled: c.settled()}
+		c.recs = Commit{Stops: c.recs.Stops[:0], Deliveries: append(c.recs.Deliveries[:0], Delivery{Packet: d.p}), Settled: c.settled()}
 		c.send()
 		c.mu.Unlock()
 	}

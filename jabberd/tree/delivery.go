@@ -17,7 +17,7 @@ type delivery struct {
 	branch *branch
 	walks  []*walk // one a counted section
 	first  walk    // the first of them: a copy costs no allocation
-	one    [1]*walk
+	one    [4]*walk
 	left   atomic.Int32 // walks that have not ended
 
 	// open counts what must end before the delivery is settled: its own walks,

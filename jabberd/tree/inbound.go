@@ -168,7 +168,7 @@ func (r *Remote) OnWalk(rec *Walk) {
 		return
 	}
 	if int(rec.Section) >= len(e.sections) {
-		c.recs = Commit{Stops: append(c.recs.Stops[:0], Stop{Walk: rec.ID, Reject: packet.Refuse("internal-server-error", "")}), Settled: c.settled()}
+		c.recs = Commit{Stops: append(c.recs.Stops[:0], Stop{Walk: rec.ID, Reject: packet.Refuse("internal-server-error", "")}), Deliveries: c.recs.Deliveries[:0], Settled: c.settled()}
 		c.send()
 		c.mu.Unlock()
 		return
@@ -211,7 +211,7 @@ func (c *core) known(rec *Walk) bool {
 	default:
 		stop := s.stop
 		stop.Walk = rec.ID
-		c.recs = Commit{Stops: append(c.recs.Stops[:0], stop), Settled: c.settled()}
+		c.recs = Commit{Stops: append(c.recs.Stops[:0], stop), Deliveries: c.recs.Deliveries[:0], Settled: c.settled()}
 		c.send()
 	}
 	return true
