@@ -8,8 +8,8 @@
 // has gathered while the one before was under way ([Link]). And frames are
 // written and read by hand, straight from and to the engine's records (package
 // frame, which the native link between servers has too). Below
-// that is a [Line], which is a gRPC stream today and could be bare frames on
-// the same socket.
+// that is a [Line]: a gRPC stream, or for programs that were written with this
+// package two sockets and nothing else.
 //
 // The core's side: a [Program] is a file and can be asked for its modules. A
 // [Runtime] is the folder where a core keeps its processes' sockets; Start gives
