@@ -103,6 +103,7 @@ func (t *trial) Hosts() []string {
 type trialSource struct{}
 
 func (trialSource) Deliver(context.Context, *packet.Packet, uint64) error { return errTrial }
+func (trialSource) Flush()                                                {}
 func (trialSource) Close()                                                {}
 
 // below makes a relative path one in a folder.

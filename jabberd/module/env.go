@@ -83,6 +83,11 @@ type SourceConfig struct {
 	// leaves it out, so that a waiting key holds up only itself.
 	Own bool
 
+	// Batch says that what Deliver has for other processes may wait for Flush,
+	// which the source calls before it waits for anything: so packets that came
+	// together go on together.
+	Batch bool
+
 	// Hop says that the packets are handed over by another tree, which is told
 	// what became of them: the outcome comes as soon as a packet was handled,
 	// without waiting for what that caused, and one that nobody claims is not
@@ -102,6 +107,8 @@ type Source interface {
 	// Deliver puts a copy of *p into the tree, waiting while no credit is
 	// left. tag comes back with the outcome. It is for one goroutine at a time.
 	Deliver(ctx context.Context, p *packet.Packet, tag uint64) error
+	// Flush lets go what a source with Batch has delivered.
+	Flush()
 	// Close gives up outcomes: packets under way go on, nobody is told.
 	Close()
 }

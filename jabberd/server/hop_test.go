@@ -101,19 +101,23 @@ func (d *drive) traffic(ctx context.Context, connections, window, count int, hos
 		if back {
 			settled = nil
 		}
-		c.source = d.env.Source(module.SourceConfig{Window: 2 * window, Own: true, Settled: settled})
+		c.source = d.env.Source(module.SourceConfig{Window: 2 * window, Own: true, Batch: true, Settled: settled})
 		running.Go(func() {
 			p := packet.Packet{
 				Kind: packet.Session, Host: host, From: fmt.Sprintf("user%d@example.org/phone", i), To: fmt.Sprintf("user%d@example.org/laptop", i+1),
 				Name: "message", Type: "chat", ID: "purple1234", Near: c.token, Far: packet.Token{Host: host, Section: host, Slot: uint32(i), Incarnation: 1}, Body: d.body,
 			}
 			for n := range count / connections {
+				if len(c.free) == 0 {
+					c.source.Flush()
+				}
 				<-c.free
 				p.Seq = uint64(n + 1)
 				if err := c.source.Deliver(ctx, &p, p.Seq); err != nil {
 					return
 				}
 			}
+			c.source.Flush()
 			for range window {
 				<-c.free
 			}

@@ -52,7 +52,9 @@ func (s *source) Deliver(ctx context.Context, p *packet.Packet, tag uint64) erro
 	e.deliver(w, d)
 	if s.config.Own {
 		w.run()
-		e.flush()
+		if !s.config.Batch {
+			e.flush()
+		}
 	} else {
 		w.handOff()
 	}
@@ -79,6 +81,7 @@ func (s *source) spend(ctx context.Context) (patient bool, err error) {
 		}
 		wait := s.waiting
 		s.mu.Unlock()
+		s.e.flush()
 		select {
 		case <-wait:
 		case <-ctx.Done():
@@ -101,6 +104,9 @@ func (s *source) settle(d *delivery) {
 		s.config.Settled([]packet.Outcome{{Tag: d.tag, Result: d.result, Reason: d.reason}})
 	}
 }
+
+// Flush implements module.Source.
+func (s *source) Flush() { s.e.flush() }
 
 // Close implements module.Source.
 func (s *source) Close() {
