@@ -54,6 +54,8 @@ func (l *lane) Deliver(_ context.Context, p *packet.Packet, tag uint64) error {
 	return nil
 }
 
+func (l *lane) Flush() {}
+
 func (l *lane) Close() {}
 
 // A pair is two clients of one session manager.

@@ -322,6 +322,8 @@ func (s *source) Deliver(_ context.Context, p *packet.Packet, tag uint64) error 
 	return nil
 }
 
+func (s *source) Flush() {}
+
 func (s *source) Close() {}
 
 // A loop answers questions out of one handler.
