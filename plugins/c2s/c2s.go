@@ -52,7 +52,8 @@ type Service struct {
 	args     Args
 	acceptor *session.Acceptor
 	certs    *certificates
-	decoys   []byte // secret for the keys of accounts that do not exist
+	secret   []byte      // for decoys, where storage has none
+	warned   atomic.Bool // of that
 
 	ctx     context.Context // of what connections deliver
 	done    context.CancelFunc
@@ -86,8 +87,8 @@ func New(env module.Env, a Args) (packet.Handler, error) {
 	if (a.TLS.Cert == "") != (a.TLS.Key == "") {
 		return nil, module.BadArg("tls", "cert and key go together")
 	}
-	s := &Service{env: env, args: a, certs: &certificates{env: env, cert: a.TLS.Cert, key: a.TLS.Key}, decoys: make([]byte, 32)}
-	rand.Read(s.decoys)
+	s := &Service{env: env, args: a, certs: &certificates{env: env, cert: a.TLS.Cert, key: a.TLS.Key}, secret: make([]byte, 32)}
+	rand.Read(s.secret)
 	// A process before this one may have given tokens, which sessions still know.
 	var start [4]byte
 	rand.Read(start[:])

@@ -24,46 +24,53 @@ type hostTable struct {
 }
 
 func (s *Service) newAcceptor() *session.Acceptor {
-	return &session.Acceptor{NS: ns.Client, Open: func(_ context.Context, _ *session.Receiver, h stream.Header) (*session.Host, error) {
+	return &session.Acceptor{NS: ns.Client, Open: func(ctx context.Context, _ *session.Receiver, h stream.Header) (*session.Host, error) {
 		domain := h.To.Domain()
 		if domain == "" || !s.env.Serves(packet.Session, domain) {
 			return nil, &stream.Error{Condition: stream.HostUnknown}
 		}
-		return s.host(h.To.Server()), nil
+		return s.host(ctx, h.To.Server()), nil
 	}}
 }
 
 // maxHosts bounds the table: with more hosts than that it begins anew.
 const maxHosts = 10000
 
-func (s *Service) host(address jid.JID) *session.Host {
+func (s *Service) host(ctx context.Context, address jid.JID) *session.Host {
+	s.hosts.mu.Lock()
+	h := s.hosts.hosts[address.Domain()]
+	s.hosts.mu.Unlock()
+	if h != nil {
+		return h
+	}
+	secret, kept := s.decoys(ctx, address.Domain())
+	required := s.args.STARTTLS == "required"
+	h = &session.Host{Address: address, Offers: []session.Offer{
+		session.OfferStartTLS(required),
+		session.OfferSASL(address, s.authenticator(address.Domain(), secret, !required)),
+		session.Advertise([]byte(sessionFeatures)),
+	}}
+	if !kept {
+		return h // the next stream looks again
+	}
 	s.hosts.mu.Lock()
 	defer s.hosts.mu.Unlock()
-	h := s.hosts.hosts[address.Domain()]
-	if h == nil {
-		if s.hosts.hosts == nil || len(s.hosts.hosts) >= maxHosts {
-			s.hosts.hosts = map[string]*session.Host{}
-		}
-		required := s.args.STARTTLS == "required"
-		h = &session.Host{Address: address, Offers: []session.Offer{
-			session.OfferStartTLS(required),
-			session.OfferSASL(address, s.authenticator(address.Domain(), !required)),
-			session.Advertise([]byte(sessionFeatures)),
-		}}
-		s.hosts.hosts[address.Domain()] = h
+	if s.hosts.hosts == nil || len(s.hosts.hosts) >= maxHosts {
+		s.hosts.hosts = map[string]*session.Host{}
 	}
+	s.hosts.hosts[address.Domain()] = h
 	return h
 }
 
 // authenticator asks xdb, namespace auth, for the SCRAM keys of accounts.
-func (s *Service) authenticator(domain string, plain bool) *sasl.Authenticator {
+func (s *Service) authenticator(domain string, secret []byte, plain bool) *sasl.Authenticator {
 	store := xdb.New(s.env, s.env.Section())
 	mechanisms := []string{sasl.ScramSHA256, sasl.ScramSHA1, sasl.Plain}
 	if s.args.Binding {
 		mechanisms = append([]string{sasl.ScramSHA256Plus, sasl.ScramSHA1Plus}, mechanisms...)
 	}
 	return &sasl.Authenticator{
-		Mechanisms: mechanisms, Secret: s.decoys, PlainText: plain,
+		Mechanisms: mechanisms, Secret: secret, PlainText: plain,
 		Keys: func(ctx context.Context, username string, hash sasl.Hash) (sasl.Keys, error) {
 			return account.Keys(ctx, store, username+"@"+domain, hash)
 		},
