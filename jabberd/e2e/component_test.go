@@ -52,6 +52,8 @@ const (
 	numbers   = 20000 // messages from each component to the other
 	share     = numbers / stages
 	pingEvery = 200 // messages
+
+	reconnect = 50 * time.Millisecond // between two attempts of one
 )
 
 // A talk is two components that send each other numbered messages, and ping after

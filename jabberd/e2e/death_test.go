@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -28,8 +27,6 @@ const (
 	pairs    = 50
 	messages = 200 // from each sender to its receiver
 	ahead    = 8   // that it may be ahead of the receiver
-
-	reconnect = 50 * time.Millisecond // a client's pause between two attempts
 )
 
 // TestDeathOfEachProcess has pairs of clients with stream management exchange
@@ -62,8 +59,8 @@ func TestDeathOfEachProcess(t *testing.T) {
 				r.kill(c.victim)
 			}()
 			p.run()
-			t.Logf("figure: conf/%s.hcl, kill -9 of %s, %d pairs, %d messages: %d lost, %d repeated, %d out of order, %d connections resumed",
-				c.file, c.victim, pairs, pairs*messages, p.lost(), p.repeated.Load(), p.disordered.Load(), p.resumed.Load())
+			t.Logf("figure: conf/%s.hcl, kill -9 of %s, %d pairs, %d messages: %d lost, %d repeated, %d out of order, %d connections resumed, the last after %v",
+				c.file, c.victim, pairs, pairs*messages, p.lost(), p.repeated.Load(), p.disordered.Load(), p.resumed.Load(), time.Duration(p.longest.Load()).Round(time.Millisecond))
 			if p.lost() != 0 || p.repeated.Load() != 0 || p.disordered.Load() != 0 {
 				t.Errorf("messages were lost, repeated or out of order:\n%s", p.complaints())
 			}
@@ -106,6 +103,7 @@ type traffic struct {
 	all      chan struct{} // closed when everything has come
 
 	received, repeated, disordered, resumed atomic.Int64
+	longest                                 atomic.Int64 // ns that a client was without its session
 	mu                                      sync.Mutex
 	wrong                                   []string
 }
@@ -114,8 +112,9 @@ type traffic struct {
 type link struct {
 	n        int
 	from, to *session.Session
-	last     atomic.Int64 // received last
-	more     chan struct{}
+	last     atomic.Int64  // received last
+	more     chan struct{} // something was received
+	again    chan struct{} // the sender's session was taken up again
 }
 
 func (r *running) pairs(n int) *traffic {
@@ -130,22 +129,20 @@ func (r *running) pairs(n int) *traffic {
 				r.t.Fatal(err)
 			}
 		}
-		wg.Go(func() { x.links[i] = &link{n: i, from: x.login(from), to: x.login(to), more: make(chan struct{}, 1)} })
+		wg.Go(func() {
+			x.links[i] = &link{n: i, from: x.login(from), to: x.login(to), more: make(chan struct{}, 1), again: make(chan struct{}, 1)}
+		})
 	}
 	wg.Wait()
 	return x
 }
 
-func (x *traffic) dial() (net.Conn, error) {
-	return (&net.Dialer{Timeout: 5 * time.Second}).Dial("tcp", "127.0.0.1:"+x.r.vars["c2s_port"])
-}
-
 func (x *traffic) login(address string) *session.Session {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
-	conn, err := x.dial()
-	if err != nil {
-		x.t.Fatal(err)
+	conn := reach(ctx, x.r.vars["c2s_port"])
+	if conn == nil {
+		x.t.Fatal(ctx.Err())
 	}
 	s, err := session.Client(ctx, conn, session.Account{Address: jid.MustParse(address), Password: "pw-" + address, TLS: &tls.Config{InsecureSkipVerify: true}})
 	if err != nil {
@@ -168,7 +165,7 @@ func (x *traffic) run() {
 	for _, l := range x.links {
 		wg.Go(func() { x.send(ctx, l) })
 		wg.Go(func() { x.receive(ctx, l) })
-		wg.Go(func() { x.drain(ctx, l.from) })
+		wg.Go(func() { x.drain(ctx, l) })
 	}
 	select {
 	case <-x.all:
@@ -190,18 +187,22 @@ func (x *traffic) send(ctx context.Context, l *link) {
 		}
 		m := stanza.Stanza{Name: stanza.Message, Type: "chat", ID: strconv.FormatInt(i, 10), To: to, Body: []byte("<body>" + strconv.FormatInt(i, 10) + "</body>")}
 		for l.from.Send(ctx, m) != nil && ctx.Err() == nil {
-			time.Sleep(reconnect) // drain takes the session up again
+			select {
+			case <-l.again: // drain has taken the session up again
+			case <-ctx.Done():
+			}
 		}
 	}
 }
 
 // drain reads what comes to a sender, and takes its session up again.
-func (x *traffic) drain(ctx context.Context, s *session.Session) {
+func (x *traffic) drain(ctx context.Context, l *link) {
 	for ctx.Err() == nil {
-		m, err := s.Receive(ctx)
+		m, err := l.from.Receive(ctx)
 		switch {
 		case err != nil && ctx.Err() == nil:
-			x.resume(ctx, s, err)
+			x.resume(ctx, l.from, err)
+			signal(l.again)
 		case m.Type == "error":
 			x.complain("a sender got %s", m.Body)
 		}
@@ -229,10 +230,7 @@ func (x *traffic) receive(ctx context.Context, l *link) {
 			if x.progress(total); total == int64(len(x.links)*messages) {
 				close(x.all)
 			}
-			select {
-			case l.more <- struct{}{}:
-			default:
-			}
+			signal(l.more)
 		case n <= last:
 			x.repeated.Add(1)
 			x.complain("pair %d: %d came after %d", l.n, n, last)
@@ -244,23 +242,41 @@ func (x *traffic) receive(ctx context.Context, l *link) {
 	}
 }
 
+// signal says that something has happened since somebody last looked.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
 // resume takes a session up again on a new connection, when the server is back.
 func (x *traffic) resume(ctx context.Context, s *session.Session, why error) {
+	began := time.Now()
 	for ctx.Err() == nil {
-		conn, err := x.dial()
-		if err == nil {
-			if err = s.Resume(ctx, conn); err == nil {
-				x.resumed.Add(1)
-				return
-			}
-			x.complain("%s: not resumed: %v", s.Local(), err)
+		conn := reach(ctx, x.r.vars["c2s_port"])
+		if conn == nil {
+			return
 		}
+		err := s.Resume(ctx, conn)
+		if err == nil {
+			x.resumed.Add(1)
+			x.took(time.Since(began))
+			return
+		}
+		x.complain("%s: lost for %v, not resumed after %v: %v", s.Local(), why, time.Since(began), err)
 		if errors.Is(err, session.ErrNotResumed) || errors.Is(err, session.ErrNotResumable) {
-			x.complain("%s: lost for %v, %v", s.Local(), why, err)
 			<-ctx.Done()
 			return
 		}
-		time.Sleep(reconnect)
+	}
+}
+
+func (x *traffic) took(d time.Duration) {
+	for longest := x.longest.Load(); int64(d) > longest; longest = x.longest.Load() {
+		if x.longest.CompareAndSwap(longest, int64(d)) {
+			return
+		}
 	}
 }
 
