@@ -39,6 +39,7 @@ type Remote struct {
 	settled atomic.Uint64 // the process's numbers below are settled
 
 	reader  *worker     // plugin: has the walks that came since the last Rest
+	came    int         // how many these were
 	strayed atomic.Bool // it sent what is not for a core, and that was logged
 }
 
@@ -349,6 +350,7 @@ func (r *Remote) OnCommit(c *Commit) {
 func (r *Remote) Rest(pass func()) bool {
 	e := r.e
 	w := r.reader
+	r.came = 0
 	if w == nil || w.isIdle() {
 		e.flush()
 		return true

@@ -187,11 +187,20 @@ func (r *Remote) OnWalk(rec *Walk) {
 	if s := e.sections[rec.Section]; s.observe {
 		d.key = s.observerKey(d.key)
 	}
+	d = e.keys.enter(d, e.pipeOf)
+	if r.came++; r.came > alone && e.workers.limit > 2 {
+		e.workers.submit(d)
+		return
+	}
 	if r.reader == nil {
 		r.reader = e.worker()
 	}
-	r.reader.push(e.keys.enter(d, e.pipeOf)) // Rest handles it
+	r.reader.push(d) // Rest handles it
 }
+
+// alone is how many of the walks that come together are handled by who reads
+// them. With more processors than two there is somebody for the rest.
+const alone = 16
 
 // known answers a walk that was handed over before, by this core or an earlier
 // one; the lock is held.
