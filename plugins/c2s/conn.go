@@ -49,7 +49,8 @@ type conn struct {
 
 // serve begins the life of a connection.
 func (s *Service) serve(nc net.Conn, direct bool) {
-	c := &conn{s: s, tcp: nc, net: nc, r: xml.NewReader(nc, s.limits())}
+	c := &conn{s: s, tcp: nc, net: nc}
+	c.r = xml.NewReader(c, s.limits())
 	account, err := c.login(direct)
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
@@ -59,7 +60,7 @@ func (s *Service) serve(nc net.Conn, direct bool) {
 		return
 	}
 	c.domain, c.address = account.Domain(), account.String()
-	c.source = s.env.Source(module.SourceConfig{Window: window, Own: true})
+	c.source = s.env.Source(module.SourceConfig{Window: window, Own: true, Batch: true})
 	s.enter(c)
 	c.run()
 }
@@ -124,7 +125,7 @@ func (c *conn) login(direct bool) (jid.JID, error) {
 		}
 		switch reply.Step {
 		case session.Restart:
-			c.r.Reset(c.net)
+			c.r.Reset(c)
 		case session.Encrypt:
 			if c.r.Buffered() > 0 {
 				return jid.JID{}, errors.New("the client said something between STARTTLS and the handshake")
@@ -153,9 +154,18 @@ func (c *conn) secure(ctx context.Context, r *session.Receiver, host string) err
 	c.mu.Lock()
 	c.net = tc
 	c.mu.Unlock()
-	c.r.Reset(tc)
+	c.r.Reset(c)
 	r.Secured(channel)
 	return nil
+}
+
+// Read reads for c.r. What the bytes before have led to goes out first: in one
+// write to the session's process for all that one read has brought.
+func (c *conn) Read(b []byte) (int, error) {
+	if c.source != nil {
+		c.source.Flush()
+	}
+	return c.net.Read(b) // only secure changes it, on the goroutine that reads
 }
 
 func (c *conn) current() net.Conn {
@@ -300,6 +310,7 @@ func (c *conn) finish(why error) {
 	p := packet.Packet{Kind: packet.Session, Host: c.domain, From: c.address, Near: c.token, Far: c.far, Name: "close", Type: how}
 	c.mu.Unlock()
 	c.send(&p)
+	c.source.Flush()
 	c.out.wait()
 	c.source.Close()
 	c.s.asleep(c)

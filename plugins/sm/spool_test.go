@@ -302,8 +302,7 @@ func TestRecoveryWithoutStorage(t *testing.T) {
 		w.die(1) // nothing of this is done
 		bob.say(`<presence/>`)
 		w.die(0)
-		var store asker
-		store = w.storage(func(ctx context.Context, q *packet.Packet) (*packet.Packet, error) {
+		store := w.storage(func(ctx context.Context, q *packet.Packet) (*packet.Packet, error) {
 			limit, cancel := context.WithTimeout(ctx, 30*time.Second)
 			defer cancel()
 			<-limit.Done()
