@@ -194,7 +194,7 @@ func (c *Components) Explain(_ context.Context, p *packet.Packet) (packet.Verdic
 	}
 	to := c.peer(p.Branch())
 	if to == nil {
-		return packet.Pass, "it is refused, service-unavailable: no component has this name"
+		return packet.Refuses, "service-unavailable: no component has this name"
 	}
 	return to.Explain(p)
 }

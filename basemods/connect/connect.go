@@ -174,7 +174,7 @@ func (c *Component) Explain(_ context.Context, p *packet.Packet) (packet.Verdict
 	case p.Kind != packet.Normal:
 		return packet.Pass, "a component takes stanzas only"
 	case !c.speaksFor(p):
-		return packet.Pass, "it is refused, not-allowed: it is not from " + c.name.Domain()
+		return packet.Refuses, "not-allowed: it is not from " + c.name.Domain()
 	case c.server == nil: // not started
 		return packet.Claim, "it is written to " + c.args.To + ", or waits for it"
 	}

@@ -168,7 +168,7 @@ func (x *exec) Explain(context.Context, *packet.Packet) (packet.Verdict, string)
 	c, err := x.program.running()
 	switch {
 	case err != nil:
-		return packet.Pass, "refuses it: " + err.Error()
+		return packet.Refuses, err.Error()
 	case c == nil:
 		return packet.Claim, x.program.name + " is not running; the packet waits until it is"
 	}

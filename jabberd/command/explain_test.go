@@ -44,6 +44,13 @@ func (faint) Explain(context.Context, *packet.Packet) (packet.Verdict, string) {
 	panic("not started")
 }
 
+// A strict handler refuses all packets.
+type strict struct{ packet.HandlerFunc }
+
+func (strict) Explain(context.Context, *packet.Packet) (packet.Verdict, string) {
+	return packet.Refuses, "not-allowed"
+}
+
 func modules() []module.Module {
 	kinds := module.On(packet.Normal, packet.Session, packet.XDB, packet.Log)
 	strange := func(name string, claims module.Claims) module.Module {
@@ -56,6 +63,7 @@ func modules() []module.Module {
 		logfilter.Module, format.Module, stdout.Module,
 		strange("tap", module.ClaimsNone), strange("shop", module.ClaimsSome), strange("hole", module.ClaimsAll),
 		module.Define("faint", "Cannot explain.", kinds, func(module.Env, struct{}) (packet.Handler, error) { return faint{}, nil }),
+		module.Define("strict", "Refuses.", kinds, func(module.Env, struct{}) (packet.Handler, error) { return strict{}, nil }),
 	}
 }
 

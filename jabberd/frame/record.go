@@ -91,7 +91,7 @@ type Step struct {
 	Label   string `json:"label,omitempty"`
 	Place   string `json:"place"`
 	Process string `json:"process"`
-	Verdict string `json:"verdict"` // pass, claim, skip or unknown
+	Verdict string `json:"verdict"` // pass, claim, skip, refuse or unknown
 	Why     string `json:"why"`
 	Asked   bool   `json:"asked"` // false: the link cannot explain itself, and this is what its module declares
 }

@@ -171,7 +171,8 @@ type Updater interface {
 }
 
 // An Explainer says what Handle would do with a packet, and why. It has no
-// effects and may not wait for long. p may be changed as Handle would.
+// effects and may not wait for long. p may be changed as Handle would. Where
+// Handle would return an error the verdict is [packet.Refuses].
 type Explainer interface {
 	Explain(ctx context.Context, p *packet.Packet) (v packet.Verdict, why string)
 }

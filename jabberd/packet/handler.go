@@ -10,6 +10,10 @@ const (
 	Pass  Verdict = iota // not mine, or changed in place: ask the next one
 	Claim                // mine: done, or stored beyond this process
 	Skip                 // not for this section: the chain ends here, unclaimed
+
+	// Refuses is what an explanation says of a packet for which Handle returns
+	// an error. Handle itself never returns it.
+	Refuses
 )
 
 // String returns the verdict in lower case.
@@ -19,6 +23,8 @@ func (v Verdict) String() string {
 		return "claim"
 	case Skip:
 		return "skip"
+	case Refuses:
+		return "refuse"
 	}
 	return "pass"
 }

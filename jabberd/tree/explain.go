@@ -29,7 +29,7 @@ type SectionReport struct {
 	Observer bool   `json:"observer,omitempty"`
 	Gets     string `json:"gets"` // what comes to it: a copy of its own, a look ...
 	Steps    []Step `json:"steps"`
-	Verdict  string `json:"verdict"` // claim, pass, skip or unknown
+	Verdict  string `json:"verdict"` // claim, pass, skip, refuse or unknown
 }
 
 // A Missed is a section that the packet passes by, since a more specific host
@@ -54,7 +54,8 @@ func (e *Engine) Explain(ctx context.Context, p *packet.Packet) (Report, error) 
 	}
 	b := matching[0]
 	r.Matched, r.Why, r.Missed = b.host, b.why(p), missed(matching)
-	claimed, maybe, falls := "", "", false // the store that claims falls back to the next
+	claimed, refused, maybe := "", "", "" // sections that do, or may claim
+	falls := false                        // the store that claims falls back to the next
 	for _, s := range b.sections {
 		if p.Section != "" && p.Section != s.id {
 			continue
@@ -80,9 +81,15 @@ func (e *Engine) Explain(ctx context.Context, p *packet.Packet) (Report, error) 
 			claimed, falls = s.id, s.falls
 		case sr.Verdict == unknown && maybe == "":
 			maybe = s.id
+		case sr.Verdict == packet.Refuses.String() && refused == "":
+			refused = s.id
+		}
+		if sr.Verdict == packet.Refuses.String() && b.errorEnds(p, claimed) {
+			claimed, maybe = "", ""
+			break
 		}
 	}
-	r.Outcome = outcomeText(p, claimed, maybe)
+	r.Outcome = outcomeText(p, claimed, refused, maybe)
 	return r, nil
 }
 
@@ -140,12 +147,26 @@ func gets(b *branch, s *section, p *packet.Packet, claimed string) string {
 	return "the packet"
 }
 
-func outcomeText(p *packet.Packet, claimed, maybe string) string {
+// errorEnds reports whether an error of a store is the answer to a question,
+// which no other is asked then. claimed is the store before it that claims.
+func (b *branch) errorEnds(p *packet.Packet, claimed string) bool {
+	switch {
+	case p.Kind != packet.XDB:
+		return false
+	case b.asksAll(p):
+		return p.Name != "drop"
+	}
+	return claimed == ""
+}
+
+func outcomeText(p *packet.Packet, claimed, refused, maybe string) string {
 	switch {
 	case claimed != "":
 		return "claimed"
 	case maybe != "":
 		return fmt.Sprintf("claimed if section %q claims it; else %s", maybe, unclaimedText(p))
+	case refused != "":
+		return fmt.Sprintf("section %q refuses it: %s", refused, unclaimedText(p))
 	}
 	return "nobody claims it: " + unclaimedText(p)
 }

@@ -210,7 +210,7 @@ func start(ctx context.Context, s *section, l *link) error {
 type refusing struct{ err error }
 
 func (r refusing) Explain(context.Context, *packet.Packet) (packet.Verdict, string) {
-	return packet.Skip, "it did not start, so it is refused, service-unavailable: " + r.err.Error()
+	return packet.Refuses, "service-unavailable, since it did not start: " + r.err.Error()
 }
 
 func (r refusing) Handle(context.Context, *packet.Packet) (packet.Verdict, error) {

@@ -216,6 +216,9 @@ func (e *Engine) local(w *worker, k *walk) (v packet.Verdict, err error) {
 	}()
 	for steps := k.s.steps; k.step < len(steps) && steps[k.step].remote == nil && steps[k.step].hop == nil; k.step++ {
 		v, err = steps[k.step].handler.Handle(t, &k.p)
+		if err == nil && v > packet.Skip {
+			err = fmt.Errorf("its verdict was %q, which is none", v)
+		}
 		if err != nil {
 			return v, err
 		}

@@ -195,7 +195,7 @@ func (s *Service) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, 
 	case p.Flags&packet.Down == 0:
 		return packet.Pass, "it is on its way to a session, not to a connection"
 	case c == nil:
-		return packet.Pass, "no connection has this token: the session is told that it is gone"
+		return packet.Refuses, "no connection has this token: the session is told that it is gone"
 	default:
 		return packet.Claim, "it is written to the client at " + c.remote()
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // Explain says what Handle would do with a packet.
-func (s *Service) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, string) {
+func (s *Service) Explain(ctx context.Context, p *packet.Packet) (packet.Verdict, string) {
 	switch {
 	case p.Kind == packet.Session:
 		return s.explainSession(p)
@@ -26,7 +26,7 @@ func (s *Service) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, 
 	defer a.mu.Unlock()
 	switch p.Name {
 	case "message":
-		return s.explainMessage(a, p)
+		return s.explainMessage(ctx, a, p)
 	case "presence":
 		return explainPresence(a, p)
 	case "iq":
@@ -43,7 +43,7 @@ func (s *Service) explainSession(p *packet.Packet) (packet.Verdict, string) {
 	case x == nil && p.Far.IsZero():
 		return packet.Claim, "the connection has no session yet; it may bind a resource or resume a session"
 	case x == nil:
-		return packet.Pass, "no session has this token: the connection is told that it has ended"
+		return packet.Refuses, "no session has this token: the connection is told that it has ended"
 	}
 	return packet.Claim, "it is from the client of " + x.jid
 }
@@ -72,17 +72,17 @@ func (a *account) presenceText() string {
 	}
 }
 
-func (s *Service) explainMessage(a *account, p *packet.Packet) (packet.Verdict, string) {
+func (s *Service) explainMessage(ctx context.Context, a *account, p *packet.Packet) (packet.Verdict, string) {
 	var room [8]*session
 	targets, where := a.route(p, room[:0])
 	switch where {
 	case toStorage:
 		if s.args().Offline.Max == 0 {
-			return packet.Pass, a.presenceText() + " that takes it, and no messages are kept: it is refused"
+			return packet.Refuses, a.presenceText() + " that takes it, and no messages are kept"
 		}
-		return packet.Claim, a.presenceText() + " that takes it: it is kept until there is one, if there is such an account"
+		return s.explainKeeping(ctx, a)
 	case toSender:
-		return packet.Pass, a.presenceText() + " that takes it: it is refused with service-unavailable"
+		return packet.Refuses, a.presenceText() + " that takes it"
 	case nowhere:
 		return packet.Claim, a.presenceText() + " that takes it, and its sender need not know: it is dropped"
 	}
@@ -91,6 +91,24 @@ func (s *Service) explainMessage(a *account, p *packet.Packet) (packet.Verdict, 
 		names = append(names, x.text())
 	}
 	return packet.Claim, a.presenceText() + "; the message goes to " + strings.Join(names, " and ")
+}
+
+// explainKeeping says what becomes of a message that nobody takes now. It asks
+// storage whether there is such an account, with a not locked meanwhile.
+func (s *Service) explainKeeping(ctx context.Context, a *account) (packet.Verdict, string) {
+	kept := a.presenceText() + " that takes it: it is kept until there is one"
+	if len(a.sessions) > 0 {
+		return packet.Claim, kept
+	}
+	a.mu.Unlock()
+	defer a.mu.Lock()
+	switch there, err := s.exists(ctx, a.jid); {
+	case err != nil:
+		return packet.Claim, kept + ", if there is such an account"
+	case !there:
+		return packet.Refuses, "there is no account " + a.jid
+	}
+	return packet.Claim, kept
 }
 
 func (x *session) text() string {
@@ -127,7 +145,7 @@ func explainIQ(a *account, p *packet.Packet) (packet.Verdict, string) {
 	case !asks:
 		return packet.Claim, "it answers nothing that was asked: it is dropped"
 	case resource != "":
-		return packet.Pass, a.presenceText() + " and none of this name: it is refused with service-unavailable"
+		return packet.Refuses, a.presenceText() + " and none of this name"
 	}
 	if el, ok := xml.First(p.Body, ns.Client); ok {
 		switch el.NS() {

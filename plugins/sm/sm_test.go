@@ -156,22 +156,23 @@ func TestStrangeElements(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, `{}`, "ann@localhost")
+		w := newWorld(t, `{}`, "ann@localhost", "bob@localhost")
 		phone := w.available("ann@localhost/phone", 5)
 		w.available("ann@localhost/desk", 1)
 		w.manage("ann@localhost/old", true).lose()
 		for stanza, want := range map[string]string{
 			`<message to='ann@localhost' from='b@c'/>`:                             "ann@localhost has 3 resources; the message goes to ann@localhost/phone (priority 5)",
 			`<message to='ann@localhost/old' from='b@c'/>`:                         "ann@localhost has 3 resources; the message goes to ann@localhost/old (whose connection is lost; it waits to be resumed)",
-			`<message to='eve@localhost' from='b@c'/>`:                             "eve@localhost has no session that takes it: it is kept until there is one, if there is such an account",
-			`<message to='eve@localhost/x' from='b@c'/>`:                           "eve@localhost has no session that takes it: it is refused with service-unavailable",
+			`<message to='eve@localhost' from='b@c'/>`:                             "there is no account eve@localhost",
+			`<message to='bob@localhost' from='b@c'/>`:                             "bob@localhost has no session that takes it: it is kept until there is one",
+			`<message to='eve@localhost/x' from='b@c'/>`:                           "eve@localhost has no session that takes it",
 			`<message type='error' to='eve@localhost' from='b@c'/>`:                "eve@localhost has no session that takes it, and its sender need not know: it is dropped",
 			`<message to='localhost' from='b@c'/>`:                                 "it is to the host itself, and nothing that the session manager answers",
 			`<iq type='get' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>`:     "localhost answers this itself",
 			`<iq type='get' to='eve@localhost'><ping xmlns='urn:xmpp:ping'/></iq>`: "the server answers for eve@localhost",
 			`<iq type='get' to='eve@localhost'><ping xmlns='urn:what'/></iq>`:      "nothing here answers this for eve@localhost",
 			`<iq type='get' to='ann@localhost/desk'><ping xmlns='urn:what'/></iq>`: "it goes to ann@localhost/desk (priority 1)",
-			`<iq type='get' to='ann@localhost/gone'><ping xmlns='urn:what'/></iq>`: "ann@localhost has 3 resources and none of this name: it is refused with service-unavailable",
+			`<iq type='get' to='ann@localhost/gone'><ping xmlns='urn:what'/></iq>`: "ann@localhost has 3 resources and none of this name",
 			`<iq type='result' to='ann@localhost'/>`:                               "it answers nothing that was asked: it is dropped",
 			`<presence type='subscribe' to='ann@localhost/x' from='b@c/d'/>`:       "it changes the subscription between ann@localhost and b@c",
 			`<presence type='probe' to='ann@localhost' from='b@c/d'/>`:             "it is answered with the presence of ann@localhost, if b@c is subscribed to it",

@@ -91,7 +91,7 @@ func (f *filter) Explain(ctx context.Context, p *packet.Packet) (packet.Verdict,
 	v, err := f.Handle(ctx, p)
 	switch {
 	case err != nil:
-		return packet.Claim, "refuses it: " + err.Error()
+		return packet.Refuses, err.Error()
 	case p.NS == "":
 		return v, "the question names no namespace of its own"
 	case v == packet.Skip && slices.ContainsFunc(f.except, matches(p.NS)):

@@ -32,9 +32,9 @@ func TestHandle(t *testing.T) {
 		{name: "all of an owner", op: "drop", want: packet.Pass, why: "names no namespace"},
 		{name: "batch", op: "batch", body: both, want: packet.Pass},
 		{name: "batch of others", op: "batch", body: others, want: packet.Skip},
-		{name: "batch of both", op: "batch", body: mixed, condition: "not-acceptable", want: packet.Claim, why: "different stores"},
+		{name: "batch of both", op: "batch", body: mixed, condition: "not-acceptable", why: "different stores"},
 		{name: "batch that hides a namespace", op: "batch", ns: "auth", body: hidden, want: packet.Skip},
-		{name: "batch of nonsense", op: "batch", body: "<x/>", condition: "bad-request", want: packet.Claim, why: "refuses"},
+		{name: "batch of nonsense", op: "batch", body: "<x/>", condition: "bad-request", why: "bad-request"},
 		{name: "only except, another", args: `{"except":["auth"]}`, op: "get", ns: "roster", want: packet.Pass},
 		{name: "only except, itself", args: `{"except":["auth"]}`, op: "get", ns: "auth", want: packet.Skip, why: "in except"},
 		{name: "all but some", args: `{"namespaces":["*"],"except":["a*"]}`, op: "get", ns: "auth", want: packet.Skip},
@@ -52,6 +52,9 @@ func TestHandle(t *testing.T) {
 			var reject *packet.Reject
 			if errors.As(err, &reject) != (c.condition != "") || reject != nil && reject.Condition != c.condition || err == nil && v != c.want {
 				t.Errorf("got %v, %v, want %v %s", v, err, c.want, c.condition)
+			}
+			if reject != nil {
+				c.want = packet.Refuses
 			}
 			if v, why := h.(module.Explainer).Explain(t.Context(), &p); v != c.want || !strings.Contains(why, c.why) {
 				t.Errorf("explains %v, %q, want %v, ...%s", v, why, c.want, c.why)

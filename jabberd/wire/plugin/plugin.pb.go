@@ -2556,7 +2556,7 @@ type Step struct {
 	Module        string                 `protobuf:"bytes,1,opt,name=module,proto3" json:"module,omitempty"`
 	Place         string                 `protobuf:"bytes,2,opt,name=place,proto3" json:"place,omitempty"`
 	Process       string                 `protobuf:"bytes,3,opt,name=process,proto3" json:"process,omitempty"`
-	Verdict       string                 `protobuf:"bytes,4,opt,name=verdict,proto3" json:"verdict,omitempty"` // pass, claim, skip or unknown
+	Verdict       string                 `protobuf:"bytes,4,opt,name=verdict,proto3" json:"verdict,omitempty"` // pass, claim, skip, refuse (an error) or unknown
 	Why           string                 `protobuf:"bytes,5,opt,name=why,proto3" json:"why,omitempty"`
 	Asked         bool                   `protobuf:"varint,6,opt,name=asked,proto3" json:"asked,omitempty"` // false: the link cannot explain itself
 	Label         string                 `protobuf:"bytes,7,opt,name=label,proto3" json:"label,omitempty"`  // of the block

@@ -159,7 +159,7 @@ func (l *Link) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, str
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r := l.refusal(sizeOf(p)); r != nil {
-		return packet.Pass, "it is refused, " + r.Error()
+		return packet.Refuses, r.Error()
 	}
 	if l.stream == nil {
 		return packet.Claim, "it waits for " + l.Peer + ", which is away"

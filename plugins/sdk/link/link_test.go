@@ -504,7 +504,7 @@ func TestWhileThePeerIsAway(t *testing.T) {
 		p.near.h.Logged("waited in vain")
 		refusal(t, await(t, "a verdict", v), "remote-server-timeout")
 		refusal(t, await(t, "a verdict", p.near.post(message("2", "a@near.example", "b@far.example"), module.Name{})), "service-unavailable")
-		if v, why := p.near.Explain(context.Background(), message("3", "a@near.example", "b@far.example")); v != packet.Pass || !strings.Contains(why, "service-unavailable") {
+		if v, why := p.near.Explain(context.Background(), message("3", "a@near.example", "b@far.example")); v != packet.Refuses || !strings.Contains(why, "service-unavailable") {
 			t.Errorf("explained as %v, %s", v, why)
 		}
 	})

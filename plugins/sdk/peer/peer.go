@@ -160,7 +160,7 @@ func (p *Peer) Explain(q *packet.Packet) (packet.Verdict, string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if r := p.refusal(sizeOf(q)); r != nil {
-		return packet.Pass, "it is refused, " + r.Error()
+		return packet.Refuses, r.Error()
 	}
 	if p.stream == nil {
 		return packet.Claim, "it waits for " + p.Host + ", which is away"

@@ -132,7 +132,7 @@ func (s *Server) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, s
 		return packet.Pass, fmt.Sprintf("xdb has no operation %q", p.Name)
 	}
 	if err := checkQuestion(p, op); err != nil {
-		return packet.Claim, "refuses it: " + err.Error()
+		return packet.Refuses, err.Error()
 	}
 	return packet.Claim, s.name + " answers " + p.Name
 }

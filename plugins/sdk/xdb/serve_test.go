@@ -75,7 +75,7 @@ func TestExplain(t *testing.T) {
 		why        string
 	}{
 		{"get", "get", packet.Claim, "memory answers get"},
-		{"get", "set", packet.Claim, "refuses it: bad-request"},
+		{"get", "set", packet.Refuses, "bad-request"},
 		{"verify", "get", packet.Pass, `xdb has no operation "verify"`},
 	} {
 		v, why := h.Explain(t.Context(), &packet.Packet{Kind: packet.XDB, To: ann, NS: "n", Name: c.name, Type: c.kind})
