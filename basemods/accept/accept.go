@@ -66,7 +66,11 @@ func New(env module.Env, a Args) (packet.Handler, error) {
 		return nil, module.BadArg("listen", "is empty")
 	case a.Window < 1:
 		return nil, module.BadArg("window", "is less than 1")
-	case a.Native != nil:
+	}
+	if err := module.CheckListen("listen", a.Listen); err != nil {
+		return nil, err
+	}
+	if a.Native != nil {
 		return newServer(env, a)
 	}
 	return &Components{env: env, args: a, door: door{env: env, most: a.Max}, names: jid.NewCache(4096), peers: map[string]*peer.Peer{}}, nil

@@ -516,6 +516,9 @@ func TestBadArguments(t *testing.T) {
 		`{"secret":""}`:              "secret",
 		`{"secret":"x","listen":[]}`: "listen",
 		`{"secret":"x","window":0}`:  "window",
+
+		`{"secret":"x","listen":["5347"]}`:              "listen",
+		`{"secret":"x","listen":[":5347","::1:99999"]}`: "listen",
 	} {
 		_, err := accept.Module.New(nil, []byte(args))
 		var e *module.ArgError

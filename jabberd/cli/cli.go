@@ -105,7 +105,10 @@ func (s Server) Load(ctx context.Context, src Source) (*config.File, []config.Ma
 	diags = append(diags, more...)
 	diags = append(diags, f.Bind(modules)...)
 	made, err := s.Make(ctx, f, modules)
-	if err != nil {
+	switch {
+	case err != nil && modules.Incomplete: // it has been said why
+		return f, nil, diags
+	case err != nil:
 		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Not checked", Detail: err.Error()})
 	}
 	return f, made, append(diags, f.Check(made)...)

@@ -35,15 +35,29 @@ func (p *program) programs(ctx context.Context, f *config.File) (*server.Program
 	for _, name := range builtIn {
 		list = append(list, wire.Program{Name: name, Path: filepath.Join(dir, name)})
 	}
+	var diags hcl.Diagnostics
 	for _, x := range f.Plugins {
+		if slices.Contains(builtIn, x.Name) {
+			diags = append(diags, f.PluginFailed(x.Name, errors.New("a program of jabberd's own has this name; take another")))
+			continue
+		}
 		list = append(list, pluginProgram(x, dir))
 	}
 	programs, errs := server.Describe(ctx, list)
-	var diags hcl.Diagnostics
 	for _, err := range errs {
-		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "A program does not say what it has", Detail: err.Error()})
+		diags = append(diags, undescribed(f, err))
 	}
 	return programs, diags
+}
+
+// undescribed says, at the plugin's place if it is one, what is wrong with a
+// program that does not say what it has.
+func undescribed(f *config.File, err error) *hcl.Diagnostic {
+	var of *server.ProgramError
+	if errors.As(err, &of) && !slices.Contains(builtIn, of.Program) {
+		return f.PluginFailed(of.Program, err)
+	}
+	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "A program does not say what it has", Detail: err.Error()}
 }
 
 // withoutPlugins says of each plugin that there are none in one process.

@@ -409,6 +409,33 @@ func TestPluginRefusesArguments(t *testing.T) {
 	})
 }
 
+// TestPluginsThatCannotBeAsked has each complaint at its plugin, once.
+func TestPluginsThatCannotBeAsked(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "main.hcl")
+	text := fmt.Sprintf(`plugin "gone" { path = "/nowhere/gone" }
+plugin "other" { path = "/bin/echo" }
+plugin "mine" { attach = "tcp:1" }
+plugin "xdb" { path = "/bin/echo" }
+plugin "twice" { path = %q }
+`, filepath.Join(binaries(t), "xdb"))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(filepath.Join(binaries(t), "jabberd"), "check", file).CombinedOutput()
+	for _, want := range []string{
+		"1:8, in plugin \"gone\"", "/nowhere/gone: no such file",
+		"2:8, in plugin \"other\"", "prints no description",
+		"3:8, in plugin \"mine\"", "is no address of a plugin",
+		"4:8, in plugin \"xdb\"", "a program of jabberd's own has this name",
+		"5:8, in plugin \"twice\"", "xdb and twice both have a module",
+		"\n5 errors\n",
+	} {
+		if err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("no %q in %v\n%s", want, err, out)
+		}
+	}
+}
+
 // TestPluginsAreTheSame compares what the examples say of themselves with each
 // other and with their READMEs.
 func TestPluginsAreTheSame(t *testing.T) {

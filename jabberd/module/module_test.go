@@ -197,3 +197,16 @@ func TestModuleIsData(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestCheckListen(t *testing.T) {
+	for address, ok := range map[string]bool{
+		":5222": true, "127.0.0.1:0": true, "[::1]:5222": true, "xmpp.example.org:5222": true,
+		"5222": false, "": false, "localhost": false, "localhost:99999": false, "localhost:-1": false, "::1:5222": false, ":nonsense": false,
+	} {
+		err := module.CheckListen("tls.listen", []string{":0", address})
+		var bad *module.ArgError
+		if errors.As(err, &bad) == ok || bad != nil && strings.Join(bad.Path, ".") != "tls.listen.1" {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -130,3 +131,19 @@ func (z *Size) UnmarshalJSON(b []byte) error {
 
 // MarshalJSON writes a string.
 func (z Size) MarshalJSON() ([]byte, error) { return json.Marshal(z.String()) }
+
+// CheckListen returns an *ArgError for the first of an argument's addresses
+// that nothing can listen on, whatever the machine. An address is HOST:PORT with
+// HOST left out for all interfaces. No host is looked up.
+func CheckListen(name string, addresses []string) error {
+	for i, a := range addresses {
+		_, port, err := net.SplitHostPort(a)
+		if err == nil {
+			_, err = net.LookupPort("tcp", port)
+		}
+		if err != nil {
+			return BadArg(name+"."+strconv.Itoa(i), "%q is no address to listen on; write it like :5222, 127.0.0.1:5222 or [::1]:5222", a)
+		}
+	}
+	return nil
+}

@@ -30,16 +30,31 @@ func Linked(modules []module.Module) *Programs {
 	return &Programs{linked: append([]module.Module{}, modules...)}
 }
 
+// A ProgramError is what is wrong with one of several programs.
+type ProgramError struct {
+	Program string // its name
+	Err     error
+}
+
+// Error returns the text of Err.
+func (e *ProgramError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *ProgramError) Unwrap() error { return e.Err }
+
 // Describe asks programs for what they have, all at once, without starting
 // anything. It returns those that could be asked, and what was wrong with each
-// other one.
+// other one, a *ProgramError.
 func Describe(ctx context.Context, programs []wire.Program) (*Programs, []error) {
 	list, errs := make([]described, len(programs)), make([]error, len(programs))
 	var asking sync.WaitGroup
 	for i, p := range programs {
 		asking.Go(func() {
 			list[i].Program = p
-			list[i].modules, errs[i] = p.Describe(ctx)
+			var err error
+			if list[i].modules, err = p.Describe(ctx); err != nil {
+				errs[i] = &ProgramError{p.Name, err}
+			}
 		})
 	}
 	asking.Wait()
@@ -49,18 +64,30 @@ func Describe(ctx context.Context, programs []wire.Program) (*Programs, []error)
 		if errs[i] != nil {
 			continue
 		}
+		if err := d.own(owner); err != nil {
+			errs[i] = &ProgramError{d.Name, err}
+			continue
+		}
 		ps.list = append(ps.list, d)
-		for _, m := range d.modules {
-			for _, k := range m.Kinds {
-				at := m.Name + " " + k.String()
-				if other, taken := owner[at]; taken {
-					errs = append(errs, fmt.Errorf("%s and %s both have a module %s for %s sections", other, d.Name, m.Name, k))
-				}
-				owner[at] = d.Name
+	}
+	return ps, slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+// own notes whose the modules are, unless another program has one of them.
+func (d *described) own(owner map[string]string) error {
+	for _, m := range d.modules {
+		for _, k := range m.Kinds {
+			if other, taken := owner[m.Name+" "+k.String()]; taken {
+				return fmt.Errorf("%s and %s both have a module %s for %s sections", other, d.Name, m.Name, k)
 			}
 		}
 	}
-	return ps, slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	for _, m := range d.modules {
+		for _, k := range m.Kinds {
+			owner[m.Name+" "+k.String()] = d.Name
+		}
+	}
+	return nil
 }
 
 // Modules lists what there is.

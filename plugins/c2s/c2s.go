@@ -87,6 +87,9 @@ func New(env module.Env, a Args) (packet.Handler, error) {
 	if (a.TLS.Cert == "") != (a.TLS.Key == "") {
 		return nil, module.BadArg("tls", "cert and key go together")
 	}
+	if err := errors.Join(module.CheckListen("listen", a.Listen), module.CheckListen("tls.listen", a.TLS.Listen)); err != nil {
+		return nil, err
+	}
 	s := &Service{env: env, args: a, certs: &certificates{env: env, cert: a.TLS.Cert, key: a.TLS.Key}, secret: make([]byte, 32)}
 	rand.Read(s.secret)
 	// A process before this one may have given tokens, which sessions still know.
