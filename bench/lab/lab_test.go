@@ -81,15 +81,16 @@ func TestPeersText(t *testing.T) {
 		found.add("default", "chat", peer.Measurement{Figures: map[string]float64{"srv_us": us}}, nil)
 		found.add("prosody", "chat", peer.Measurement{Figures: map[string]float64{"srv_us": us * 4}}, nil)
 	}
+	found.add("ejabberd", "chat", peer.Measurement{Figures: map[string]float64{"srv_us": 26.5}}, nil)
 	found.add("default", "login", peer.Measurement{Figures: map[string]float64{"srv_us": 1000}}, nil)
 	found.add("prosody", "login", peer.Measurement{}, errors.New("refused"))
 	text := peersText(l, []*peer.Server{peer.Jabberd("default", "conf/jabberd.hcl"), peer.Prosody()}, found)
 	for _, want := range []string{
 		"| chat, 50 pairs, 16 in flight, plain | 7 | 28 | 60 |",
 		"| chat, 50 pairs, 16 in flight, plain | 1 | 4 |",
-		"| chat, 50 pairs, 16 in flight, plain, default | 7 | 8 | met |",
+		"| chat, 50 pairs, 16 in flight, plain, default | 7 | 8 | met | 4 | missed by 75 % |",
 		"| login, SCRAM-SHA-1 over TLS | 1000 | – | 1156 |",
-		"| login, SCRAM-SHA-1 over TLS, default | 1000 | 800 | missed by 25 % |",
+		"| login, SCRAM-SHA-1 over TLS, default | 1000 | 800 | missed by 25 % | – |  |",
 		"- prosody, login: refused",
 	} {
 		if !strings.Contains(text, want) {

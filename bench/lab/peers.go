@@ -229,7 +229,12 @@ func peersText(l *lab, servers []*peer.Server, found *series) string {
 			v := found.median(s.Name, row.load, row.figure)
 			value, ratio = append(value, report.Number(v)), append(ratio, report.Number(v/ours))
 			if goal, ok := row.goals[s.Name]; ok && !math.IsNaN(v) {
-				goals = append(goals, []string{row.title + ", " + s.Name, report.Number(v), report.Number(goal), verdict(v, goal)})
+				here := math.NaN()
+				if row.yardstick > 0 {
+					here = goal * found.median("ejabberd", row.load, row.figure) / row.yardstick
+				}
+				goals = append(goals, []string{row.title + ", " + s.Name, report.Number(v), report.Number(goal), verdict(v, goal),
+					report.Number(here), verdict(v, here)})
 			}
 		}
 		values, ratios = append(values, append(value, row.jackal)), append(ratios, ratio)
@@ -238,7 +243,8 @@ func peersText(l *lab, servers []*peer.Server, found *series) string {
 	text.WriteString(report.Table(append(header, "jackal (quoted)"), values))
 	if len(goals) > 0 {
 		text.WriteString("\nEach beside `default`:\n\n" + report.Table(header, ratios))
-		text.WriteString("\nThe goals:\n\n" + report.Table([]string{"", "measured", "goal", ""}, goals))
+		text.WriteString("\nThe goals were set on another machine; on this one they are what they were there beside ejabberd:\n\n" +
+			report.Table([]string{"", "measured", "goal", "", "on this machine", ""}, goals))
 	}
 	text.WriteString(found.faultsText())
 	return text.String()
@@ -253,7 +259,10 @@ func (s *series) faultsText() string {
 }
 
 func verdict(v, goal float64) string {
-	if v <= goal {
+	switch {
+	case math.IsNaN(goal):
+		return ""
+	case v <= goal:
 		return "met"
 	}
 	return "missed by " + report.Number((v/goal-1)*100) + " %"

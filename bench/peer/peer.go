@@ -292,7 +292,7 @@ func (r *Running) Load(ctx context.Context, mode string, flags ...string) (Measu
 	}
 	args := []string{mode, "-json", "-addr", r.Addr, "-domain", Domain, "-password", Password, "-pid", strings.Join(pids, ",")}
 	if r.Retry {
-		args = append(args, "-retries", "3")
+		args = append(args, "-retries", "8")
 	}
 	cmd := on(r.lab.LoadCPU, exec.Command(filepath.Join(r.lab.Load, "xload"), append(args, flags...)...))
 	var stdout, stderr bytes.Buffer
