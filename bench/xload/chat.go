@@ -60,6 +60,12 @@ func chat(l *load) *Result {
 	v.memory = proc.MemoryOf(l.pids...)
 	v.measuring.Store(false)
 	v.stop.Store(true)
+	if l.flood {
+		// A server that takes no more does not hold this up for long.
+		for _, p := range v.pairs {
+			p.from.socket.SetWriteDeadline(time.Now().Add(l.drain))
+		}
+	}
 	senders.Wait()
 	v.settle()
 	return v.result(from, to, float64(after-before))

@@ -18,6 +18,7 @@ func (v *conversation) pour(p *pair, rate float64) {
 			v.held.Add(int64(due - most))
 		}
 		if p.send(min(due, most), true, v.start) != nil {
+			p.ended.Store(true)
 			return // the reader of the stream knows why
 		}
 		time.Sleep(500 * time.Microsecond)
