@@ -38,7 +38,7 @@ configuration that has the plugins.`,
 			}
 			found := slices.DeleteFunc(flat(modules), func(m module.Module) bool { return m.Name != args[0] })
 			if len(found) == 0 {
-				return fmt.Errorf("there is no module %q; jabberd modules lists them", args[0])
+				return fmt.Errorf("there is no module %q; jabberd modules lists them, with --config FILE also those of the file's plugins", args[0])
 			}
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), found)

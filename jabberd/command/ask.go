@@ -36,6 +36,7 @@ func status() *cobra.Command {
 		for _, p := range s.Processes {
 			fmt.Fprintf(w, "  %-12s %-10s pid %-8d %-11s deaths %d\n", p.Name, p.Program, p.PID, p.State, p.Deaths)
 		}
+		fmt.Fprintln(w, "packets of the core; what a process hands to itself is not among them")
 		for _, c := range s.Counts {
 			fmt.Fprintf(w, "  %-8s entered %d, claimed %d, refused %d, dropped %d\n", c.Kind, c.Entered, c.Claimed, c.Refused, c.Dropped)
 		}

@@ -58,7 +58,36 @@ func Root(linked []module.Module) *cobra.Command {
 	}
 	root.AddCommand(p.run(), p.explain(), p.user(), p.plugin(), status(), settings(), dead(), storage())
 	root.AddCommand(cli.Commands(cli.Server{Describe: p.describe, Make: p.make})...)
+	for _, cmd := range root.Commands() {
+		withUsage(cmd)
+	}
 	return root
+}
+
+// withUsage has a command, and those below it, say what to write when it is
+// given the wrong number of arguments, or one with others below it the wrong name.
+func withUsage(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return fmt.Errorf("%w; write %s", err, cmd.UseLine())
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		withUsage(sub)
+	}
+	if cmd.Runnable() {
+		return
+	}
+	cmd.DisableFlagsInUseLine = true
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return fmt.Errorf("unknown command %q for %q; %s --help lists them", args[0], cmd.CommandPath(), cmd.CommandPath())
+		}
+		return cmd.Help()
+	}
 }
 
 // socketOf adds the flag that names the socket of a running server.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -38,7 +39,11 @@ func (p *program) plugin() *cobra.Command {
 				Program: host, Folder: dir, Output: out, Source: source, Try: try,
 				Stdout: cmd.OutOrStdout(), Stderr: cmd.ErrOrStderr(),
 			}
-			return b.Run(cmd.Context())
+			if err := b.Run(cmd.Context()); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s fits this server; a block names it by its path: load %q {}\n", out, "./"+filepath.Base(out))
+			return nil
 		},
 	}
 	build.Flags().StringVarP(&out, "output", "o", "", "the `file` to write; DIR.so when left out")

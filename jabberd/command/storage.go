@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -65,7 +66,12 @@ type oneStore struct {
 
 func (s oneStore) Ask(ctx context.Context, q *packet.Packet) (*packet.Packet, error) {
 	q.Section = s.section
-	return s.Client.Ask(ctx, q)
+	answer, err := s.Client.Ask(ctx, q)
+	var no *packet.Reject
+	if errors.As(err, &no) && no.Condition == "service-unavailable" && no.Text == "" { // no section has taken it
+		err = fmt.Errorf("no store has namespace %q of %s", q.NS, q.To)
+	}
+	return answer, err
 }
 
 // An item is one as it is shown.

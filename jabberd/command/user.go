@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/server"
 	"github.com/jabberii/server/plugins/sdk/account"
 	"github.com/jabberii/server/plugins/sdk/xdb"
@@ -25,9 +26,12 @@ const asker = "jabberd user"
 func (p *program) user() *cobra.Command {
 	cmd := &cobra.Command{Use: "user", Short: "Add, change, list and remove accounts of a running server"}
 	socket := socketOf(cmd)
-	store := func() *xdb.Store { return xdb.New(server.Dial(*socket), asker) }
+	store := func() *xdb.Store { return xdb.New(oneStore{Client: server.Dial(*socket)}, asker) }
 	cmd.AddCommand(
 		withPassword("add", "Add an account", func(ctx context.Context, j jid.JID, password string) error {
+			if err := served(ctx, server.Dial(*socket), j); err != nil {
+				return err
+			}
 			return account.Add(ctx, store(), j.String(), password)
 		}),
 		withPassword("passwd", "Change the password of an account", func(ctx context.Context, j jid.JID, password string) error {
@@ -70,6 +74,16 @@ func withPassword(use, short string, do func(context.Context, jid.JID, string) e
 		return do(cmd.Context(), j, given)
 	}
 	return cmd
+}
+
+// served returns an error if nobody could log in to an account: no section for
+// sessions has its host. Import does not ask, since it may come before the host.
+func served(ctx context.Context, c *server.Client, j jid.JID) error {
+	r, err := c.Explain(ctx, &packet.Packet{Kind: packet.Session, Name: "message", To: j.String(), From: j.String()})
+	if err == nil && len(r.Sections) == 0 {
+		err = fmt.Errorf("%s: no section for sessions has host %s; jabberd config shows those that there are", j, j.Domain())
+	}
+	return err
 }
 
 func bare(s string) (jid.JID, error) {

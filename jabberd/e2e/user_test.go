@@ -21,6 +21,12 @@ func TestUserImport(t *testing.T) {
 	if out := r.must("user", "list", "localhost"); out != "ann@localhost\nbob@localhost\n" {
 		t.Errorf("accounts %q", out)
 	}
+	if out, err := r.jabberd("user", "add", "ann@localhots", "--password", "x"); err == nil || !strings.Contains(out, "no section for sessions has host localhots") {
+		t.Errorf("an account that nobody can log in to: %v, %q", err, out)
+	}
+	if out, err := r.jabberd("xdb", "get", "ann@localhost", "auth", "--section", "users"); err == nil || !strings.Contains(out, `no store has namespace "auth"`) {
+		t.Errorf("asking a section that is no store: %v, %q", err, out)
+	}
 	if err := os.WriteFile(list, []byte("carl@localhost x\nnobody\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

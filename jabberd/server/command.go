@@ -222,7 +222,7 @@ func (c *Client) do(ctx context.Context, method, command string, in, out any) er
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "dial" {
-			return fmt.Errorf("%w at %s: %w", ErrAway, c.path, op.Err)
+			return fmt.Errorf("%w at %s: %w; jabberd run starts one, --socket names that of another data folder", ErrAway, c.path, op.Err)
 		}
 		return err
 	}

@@ -180,8 +180,11 @@ func (c *counts) outcome(d *delivery) {
 // A Count says how many packets of a kind entered, and how those that ended
 // did. Observers' copies are not counted.
 type Count struct {
-	Kind                               packet.Kind
-	Entered, Claimed, Refused, Dropped uint64
+	Kind    packet.Kind `json:"kind"`
+	Entered uint64      `json:"entered"`
+	Claimed uint64      `json:"claimed"`
+	Refused uint64      `json:"refused"`
+	Dropped uint64      `json:"dropped"`
 }
 
 // Counts returns the counts of each kind in this process.
