@@ -346,6 +346,6 @@ func (s *Server) CopyAnew(section string) error {
 		}
 		return packet.Refuse("item-not-found", "there is no store "+section+"; there are: "+strings.Join(all, ", "))
 	}
-	s.engine.MarkStale(tree.Stale{Section: section, Scope: tree.StaleStore, Reason: "it was asked for"})
+	s.engine.MarkStale(tree.Stale{Section: section, Scope: tree.StaleStore, Reason: tree.Asked})
 	return nil
 }

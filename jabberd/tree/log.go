@@ -233,6 +233,10 @@ func (g *logs) stray(process, record string) {
 }
 
 func (g *logs) stale(s *Stale) {
+	if s.Reason == Asked {
+		g.say(slog.LevelInfo, false, nil, nil, "a store is being copied anew, as was asked for", "section", s.Section)
+		return
+	}
 	g.say(slog.LevelError, false, nil, nil, "a store could not copy what another has changed; "+s.what()+" is stale there until it is copied anew: "+s.Reason,
 		"section", s.Section, "owner", s.Owner, "namespace", s.NS)
 }

@@ -23,6 +23,9 @@ type Stale struct {
 	Reason  string    `json:"reason"`
 }
 
+// Asked is the Reason of what is copied anew because somebody wants it to be.
+const Asked = "it was asked for"
+
 // A Scope is how much is stale.
 type Scope string
 
