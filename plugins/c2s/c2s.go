@@ -42,8 +42,8 @@ type Args struct {
 
 type tlsArgs struct {
 	Listen []string `json:"listen" doc:"Addresses to listen on for direct TLS."`
-	Cert   string   `json:"cert" doc:"File with the certificate chain, PEM. Without it a self-signed certificate is made for each host on first use and kept below data_dir/certs."`
-	Key    string   `json:"key" doc:"File with the private key, PEM."`
+	Cert   string   `json:"cert" doc:"File with the certificate chain, PEM, below data_dir if relative. Without it a self-signed certificate is made for each host on first use and kept below data_dir/certs."`
+	Key    string   `json:"key" doc:"File with the private key, PEM, below data_dir if relative."`
 }
 
 // Service is the handler: the connections of one section.

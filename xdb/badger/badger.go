@@ -19,7 +19,7 @@ import (
 )
 
 type args struct {
-	Path       string          `json:"path" required:"true" doc:"The folder of the database. It is made if it is not there. No two processes can use it at once."`
+	Path       string          `json:"path" required:"true" doc:"The folder of the database. It is made if it is not there; a relative path is below data_dir. No two processes can use it at once."`
 	Durability string          `json:"durability" default:"disk" enum:"process,disk" doc:"When a change is answered: process when it is written, so that the death of the process loses nothing but that of the machine may lose the last moments; disk when it is on the disk."`
 	Cache      module.Size     `json:"cache" default:"8MiB" doc:"Memory for indices, and a quarter as much for what is read often. The database itself takes a few MiB when it is idle, and about 100 MiB more when much is written for long."`
 	GCInterval module.Duration `json:"gc_interval" default:"10m" doc:"How often the room of large values that are gone is given back to the disk."`

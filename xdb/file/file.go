@@ -22,7 +22,7 @@ import (
 )
 
 type args struct {
-	Path       string      `json:"path" required:"true" doc:"The folder of the files. It is made if it is not there. No two processes can use it at once."`
+	Path       string      `json:"path" required:"true" doc:"The folder of the files. It is made if it is not there; a relative path is below data_dir. No two processes can use it at once."`
 	Durability string      `json:"durability" default:"disk" enum:"process,disk" doc:"When a change is answered: process when it is written, so that the death of the process loses nothing but that of the machine may lose the last moments; disk when it is on the disk."`
 	Cache      module.Size `json:"cache" default:"8MiB" doc:"Memory for the places of items in files, about 100 bytes an item."`
 	MaxSize    module.Size `json:"max_size" default:"64MiB" doc:"What the file of one namespace may take. A change beyond it is refused with resource-constraint."`
