@@ -222,7 +222,11 @@ func (c *Client) do(ctx context.Context, method, command string, in, out any) er
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "dial" {
-			return fmt.Errorf("%w at %s: %w; jabberd run starts one, --socket names that of another data folder", ErrAway, c.path, op.Err)
+			hint := "jabberd run starts one, --socket names that of another data folder"
+			if errors.Is(err, fs.ErrPermission) {
+				hint = "it takes commands of the user only that it runs as"
+			}
+			return fmt.Errorf("%w at %s: %w; %s", ErrAway, c.path, op.Err, hint)
 		}
 		return err
 	}
