@@ -2,6 +2,9 @@
 # this one by the native link: nothing is lost, repeated or reordered when the
 # connection breaks.
 #
+# LINK_SECRET has 16 characters or more, the same on both sides; basemods/accept/README.md
+# says how to make certificates.
+#
 #   LINK_SECRET=... ECHO_SECRET=... jabberd run conf/link-services.hcl --var link_certificate=... --var link_key=...
 #
 # Here the service is an external component, echo.localhost; any section would do.

@@ -2,6 +2,8 @@
 # users: here the components of conf/link-services.hcl, which run on a machine of
 # their own.
 #
+# LINK_SECRET has 16 characters or more, the same on both sides.
+#
 #   LINK_SECRET=... jabberd run conf/link-users.hcl --var link_to=services.example.org:5270 --var link_ca=/etc/jabberd/ca.crt
 #
 # A message to "anyone@echo.localhost" goes over the link, in TLS; its sender gets

@@ -25,7 +25,7 @@ import (
 )
 
 type args struct {
-	Command []string          `json:"command" required:"true" doc:"The program and its arguments. A program without a slash is looked for in PATH."`
+	Command []string          `json:"command" required:"true" doc:"The program and its arguments. A program without a slash is looked for in PATH; with one it starts, if relative, at the folder that the server was started in."`
 	Form    string            `json:"form" default:"xml" enum:"xml,json" doc:"How packets are said: as XML elements, or as JSON objects, a line each, with verdicts."`
 	Dir     string            `json:"dir" doc:"The folder that the program runs in, if relative below the server's data folder. Without it, the server's own working folder."`
 	Env     map[string]string `json:"env" secret:"true" doc:"The environment of the program, beside PATH."`
