@@ -188,7 +188,7 @@ func TestVerdicts(t *testing.T) {
 		if o := h.Deliver(message("long")); o.Result != packet.Refused {
 			t.Errorf("ended %+v", o)
 		}
-		if e := h.Logged("started again"); !strings.Contains(e.Attrs, "token too long") {
+		if e := h.Logged("started again"); !strings.Contains(e.Attrs, "the limit") {
 			t.Errorf("logged %+v", e)
 		}
 	})

@@ -250,6 +250,9 @@ func (x *lines) listen(c *process) error {
 		h.hear(&r, line)
 		h.busy.Store(false)
 	}
+	if errors.Is(in.Err(), bufio.ErrTooLong) {
+		return fmt.Errorf("it printed a line of more than %v, the limit", module.Size(x.limit))
+	}
 	return in.Err()
 }
 
