@@ -3,8 +3,11 @@ package tree_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strconv"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
@@ -179,7 +182,7 @@ func TestAProcessThatIsAwayIsNotWaitedForByTooMany(t *testing.T) {
 	for i := range 3 {
 		s.Deliver(context.Background(), message("u"+strconv.Itoa(i)+"@home", "x@mid", ""), uint64(i))
 	}
-	if o := outcome(t, done); o.Result != packet.Refused || o.Tag != 2 || o.Reason.Condition != "resource-constraint" {
+	if o := outcome(t, done); o.Result != packet.Refused || o.Reason.Condition != "resource-constraint" {
 		t.Errorf("the one too many ended %+v, %v", o, o.Reason)
 	}
 	r.kill("p")
@@ -188,4 +191,37 @@ func TestAProcessThatIsAwayIsNotWaitedForByTooMany(t *testing.T) {
 			t.Errorf("packet %d ended %+v, %v", o.Tag, o, o.Reason)
 		}
 	}
+}
+
+// TestAFloodOfLogEntriesIsBounded has a log handler that is stuck while another
+// writes far too much.
+func TestAFloodOfLogEntriesIsBounded(t *testing.T) {
+	both(t, func(t *testing.T, at func(string) string) {
+		const n, most = 15000, 10000
+		hold := make(chan struct{})
+		var got atomic.Int32
+		r := newRig(t, map[string]handle{"speaker": claim, "log": func(context.Context, module.Env, *packet.Packet) (packet.Verdict, error) {
+			<-hold
+			got.Add(1)
+			return packet.Claim, nil
+		}})
+		r.section(normal("s"), []string{"home"}, at("speaker")).section(normal("log", packet.Log), []string{"*"}, "log").start()
+		for range n {
+			r.env("speaker").Log().Info("again")
+		}
+		until := time.Now().Add(10 * time.Second)
+		for dropped := uint64(0); dropped < n-most; runtime.Gosched() {
+			dropped = 0
+			for _, e := range r.engines {
+				dropped += e.Counts()[packet.Log].Dropped
+			}
+			if time.Now().After(until) {
+				t.Fatalf("%d of %d entries are dropped", dropped, n-most)
+			}
+		}
+		close(hold)
+		for got.Load() < most {
+			runtime.Gosched()
+		}
+	})
 }

@@ -369,7 +369,12 @@ func (r *Remote) Rest(pass func()) bool {
 // enter puts a delivery of the process into the tree.
 func (r *Remote) enter(w *worker, rec *Delivery) {
 	e := r.e
+	entry := rec.Num == 0 && rec.Packet.Kind == packet.Log
+	if entry && !e.log.admit(&rec.Packet) {
+		return
+	}
 	d := e.pool.get(&rec.Packet)
+	d.entry = entry
 	if rec.Timeout > 0 {
 		d.deadline = e.clock.after(rec.Timeout)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Entries above maxEntries under way, and fallback entries above fallbackRate
-// a second, are dropped and counted.
+// a second, are dropped.
 const (
 	maxEntries   = 10000
 	fallbackRate = 1000
@@ -22,7 +22,6 @@ const (
 type logs struct {
 	e       *Engine
 	pending atomic.Int64
-	dropped atomic.Int64
 
 	mu     sync.Mutex
 	second int64
@@ -150,9 +149,7 @@ func (g *logs) entry(p *packet.Packet, loop bool) {
 	case loop || e.stopping.Load():
 		g.fallback(p)
 		return
-	case g.pending.Add(1) > maxEntries:
-		g.pending.Add(-1)
-		g.dropped.Add(1)
+	case !g.admit(p):
 		return
 	}
 	d := e.pool.get(p)
@@ -161,6 +158,18 @@ func (g *logs) entry(p *packet.Packet, loop bool) {
 	e.deliver(w, d)
 	w.handOff()
 	e.release(w)
+}
+
+// admit counts an entry that is to enter the tree. It drops one too many: the
+// writers of entries do not wait, and what takes them may be slow.
+func (g *logs) admit(p *packet.Packet) bool {
+	if g.pending.Add(1) <= maxEntries {
+		return true
+	}
+	g.pending.Add(-1)
+	g.e.counts.entered(p)
+	g.e.counts.dropped[packet.Log].Add(1)
+	return false
 }
 
 // fallback is where entries go that no section claims.
@@ -177,7 +186,6 @@ func (g *logs) fallback(p *packet.Packet) {
 	over := g.count > fallbackRate
 	g.mu.Unlock()
 	if over {
-		g.dropped.Add(1)
 		return
 	}
 	g.e.config.Fallback(p)
