@@ -163,6 +163,11 @@ func parse(name string, text []byte) (*hclsyntax.Body, hcl.Diagnostics) {
 		return nil, hcl.Diagnostics{deep}
 	}
 	f, diags := hclsyntax.ParseConfig(text, name, hcl.InitialPos)
+	for _, d := range diags {
+		if strings.HasPrefix(d.Detail, "Template sequences are not allowed") {
+			d.Detail += ` A label with a variable in it is written inside the block: host { label = "irc.${var.host}" }.`
+		}
+	}
 	if diags.HasErrors() {
 		return nil, diags
 	}
