@@ -16,6 +16,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/sasl"
 	"github.com/jabberii/server/plugins/xmpp/session"
 	"github.com/jabberii/server/plugins/xmpp/stanza"
 	"github.com/jabberii/server/plugins/xmpp/stream"
@@ -53,7 +54,10 @@ func (s *Service) serve(nc net.Conn, direct bool) {
 	c.r = xml.NewReader(c, s.limits())
 	account, err := c.login(direct)
 	if err != nil {
-		if !errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, sasl.NotAuthorized): // somebody guesses, or has a new password
+			s.env.Log().Info("login: "+err.Error(), "client", c.remote())
+		case !errors.Is(err, io.EOF):
 			s.env.Log().Debug("login: "+err.Error(), "client", c.remote())
 		}
 		c.gone()
