@@ -54,7 +54,9 @@ func (s *Service) iqToSession(ctx context.Context, p *packet.Packet) (packet.Ver
 			return packet.Pass, unavailable()
 		case s.isFull(x):
 			a.mu.Unlock()
-			s.overflow(x)
+			if err := s.makeRoom(ctx, x); err != nil {
+				return packet.Pass, err
+			}
 			continue
 		}
 		t := act{s: s, ctx: ctx, flags: p.Flags}

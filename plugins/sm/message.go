@@ -2,6 +2,7 @@ package sm
 
 import (
 	"context"
+	"time"
 
 	"github.com/jabberii/server/jabberd/packet"
 	auth "github.com/jabberii/server/plugins/sdk/account"
@@ -120,7 +121,9 @@ func (s *Service) message(ctx context.Context, p *packet.Packet) (packet.Verdict
 		a.mu.Unlock()
 		switch {
 		case x != nil:
-			s.overflow(x)
+			if err := s.makeRoom(ctx, x); err != nil {
+				return packet.Pass, err
+			}
 		case where == nowhere:
 			return packet.Claim, nil
 		case where == toSender:
@@ -139,6 +142,33 @@ func (s *Service) full(targets []*session) *session {
 		if s.isFull(x) {
 			return x
 		}
+	}
+	return nil
+}
+
+// roomPatience is how long a client with a full queue may take to acknowledge
+// anything. Whoever sends to it waits for that long, and no longer: it may be
+// that the client waits for the sender in the same way.
+const roomPatience = 2 * time.Second
+
+// makeRoom waits for a client with a full queue to acknowledge some of it. A
+// session whose client does not is ended. No lock is held.
+func (s *Service) makeRoom(ctx context.Context, x *session) error {
+	limit, cancel := context.WithTimeout(ctx, roomPatience)
+	defer cancel()
+	a := x.account
+	a.mu.Lock()
+	acked := x.managed.acked
+	for s.isFull(x) && !x.ended && !x.conn.IsZero() && limit.Err() == nil {
+		s.await(limit, a)
+	}
+	stuck := s.isFull(x) && !x.ended && x.managed.acked == acked
+	a.mu.Unlock()
+	if stuck {
+		s.overflow(x)
+	}
+	if ctx.Err() != nil {
+		return packet.Refuse("resource-constraint", "too much waits for the recipient")
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -228,6 +229,7 @@ func TestQueueIsFull(t *testing.T) {
 			for i := 1; i <= 20; i++ {
 				w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>%d</body></message>`, i)
 			}
+			time.Sleep(time.Minute)
 			got := ann.conn.got()
 			if got[len(got)-1] != "end:resource-constraint" {
 				t.Errorf("her stream: %q", got)
@@ -237,6 +239,38 @@ func TestQueueIsFull(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whoever sends more than a client takes waits for it.
+func TestSlowClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{"management":{"queue":5}}`, "ann@localhost")
+		ann := w.manage("ann@localhost/phone", true)
+		ann.ack()
+		var sent atomic.Int32
+		go func() {
+			for i := 1; i <= 20; i++ {
+				w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>%d</body></message>`, i)
+				sent.Add(1)
+			}
+		}()
+		for range 10 {
+			time.Sleep(time.Second)
+			has := len(ann.bodies)
+			if n := int(sent.Load()); n > has+6 { // one of them waits
+				t.Fatalf("%d messages were taken, and she has %d", n, has)
+			}
+			ann.read()
+			ann.ack()
+		}
+		ann.read()
+		if len(ann.bodies) != 20 || len(ann.ends) != 0 {
+			t.Errorf("she has %q, her streams ended with %q", ann.bodies, ann.ends)
+		}
+		if kept := w.keptFor("ann@localhost"); len(kept) != 0 {
+			t.Errorf("kept %q", kept)
+		}
+	})
 }
 
 // enabled waits until what others have just sent is out of the way, for that is
