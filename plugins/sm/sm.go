@@ -65,7 +65,7 @@ type offlineArgs struct {
 
 type managementArg struct {
 	Resume  module.Duration `json:"resume" default:"10m" doc:"How long a session whose connection is lost waits to be resumed. 0 offers acknowledgements only."`
-	Queue   int             `json:"queue" default:"1000" doc:"Stanzas that may wait for their acknowledgement by one client; with more the session ends, and messages are kept as if it had not been there."`
+	Queue   int             `json:"queue" default:"1000" doc:"Stanzas that may wait for their acknowledgement by one client; with more its senders wait, and if the client acknowledges nothing for two seconds its session ends, and messages are kept as if it had not been there."`
 	Size    module.Size     `json:"size" default:"4MiB" doc:"What these stanzas may take in memory."`
 	Request int             `json:"request" default:"10" doc:"After so many stanzas the client is asked for an acknowledgement; after fewer, two seconds later."`
 	Timeout module.Duration `json:"timeout" default:"1m" doc:"How long a client may take to acknowledge when asked; then its connection counts as lost."`
