@@ -54,10 +54,7 @@ func (s *Service) serve(nc net.Conn, direct bool) {
 	c.r = xml.NewReader(c, s.limits())
 	account, err := c.login(direct)
 	if err != nil {
-		switch {
-		case errors.Is(err, sasl.NotAuthorized): // somebody guesses, or has a new password
-			s.env.Log().Info("login: "+err.Error(), "client", c.remote())
-		case !errors.Is(err, io.EOF):
+		if !errors.Is(err, io.EOF) {
 			s.env.Log().Debug("login: "+err.Error(), "client", c.remote())
 		}
 		c.gone()
@@ -123,6 +120,9 @@ func (c *conn) login(direct bool) (jid.JID, error) {
 			return jid.JID{}, err
 		default:
 			reply = r.Fail(err)
+		}
+		if errors.Is(reply.Err, sasl.NotAuthorized) { // a wrong password, or somebody guesses
+			c.s.env.Log().Info("refused a login", "host", r.Host().Address.Domain(), "client", c.remote())
 		}
 		if _, err := c.net.Write(reply.Out); err != nil {
 			return jid.JID{}, err

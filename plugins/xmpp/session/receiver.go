@@ -69,7 +69,7 @@ func (s Step) String() string { return stepNames[s] }
 type Reply struct {
 	Out  []byte // belongs to the caller; may be empty
 	Step Step
-	Err  error // with Close: why, for the log; an io.EOF is a peer that closed its stream
+	Err  error // for the log: with Close why, an io.EOF is a peer that closed its stream; else why it failed to authenticate
 }
 
 // A Receiver negotiates the receiving side of one stream. It does no I/O and has no
@@ -184,7 +184,7 @@ func (r *Receiver) Failed(out []byte, err error) Reply {
 		attempts = 3
 	}
 	if r.failures < attempts {
-		return Reply{Out: out}
+		return Reply{Out: out, Err: err}
 	}
 	reply := r.Fail(&stream.Error{Condition: stream.PolicyViolation, Text: "too many attempts"})
 	reply.Out = append(out, reply.Out...)
