@@ -12,6 +12,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/server"
 	"github.com/jabberii/server/jabberd/tree"
+	"github.com/jabberii/server/plugins/xmpp/jid"
 )
 
 // A question is the packet of jabberd explain, as the command line has it.
@@ -109,14 +110,37 @@ func (q *question) packet() (*packet.Packet, error) {
 			typ = "set"
 		}
 	}
+	from, to := q.from, q.to
+	if kind == packet.Normal || kind == packet.Session {
+		var err error
+		if from, err = prepared("from", from); err != nil {
+			return nil, err
+		}
+		if to, err = prepared("to", to); err != nil {
+			return nil, err
+		}
+	}
 	p := &packet.Packet{
-		Kind: kind, Name: name, Type: typ, From: q.from, To: q.to, NS: q.namespace,
+		Kind: kind, Name: name, Type: typ, From: from, To: to, NS: q.namespace,
 		Host: q.host, Section: q.section, ID: "explain", Body: []byte(q.body),
 	}
 	if q.down {
 		p.Flags |= packet.Down
 	}
 	return p, nil
+}
+
+// prepared returns an address as it is in the tree, where whoever takes packets
+// in has prepared it. "" is none.
+func prepared(flag, address string) (string, error) {
+	if address == "" {
+		return "", nil
+	}
+	j, err := jid.Parse(address)
+	if err != nil {
+		return "", fmt.Errorf("--%s: %w", flag, err)
+	}
+	return j.String(), nil
 }
 
 // An answer is what became of a question, and who says so: one of Live and
