@@ -110,6 +110,7 @@ func TestGivenOnce(t *testing.T) {
 		if kept := w.keptFor("ann@localhost"); len(kept) != 3 {
 			t.Fatalf("storage has forgotten: %q", kept)
 		}
+		time.Sleep(time.Second) // the journal has her acknowledgement
 		w.kill()
 		for i := uint64(1); i <= 4; i++ {
 			w.comes(i, packet.Redelivered, message, i)
@@ -123,15 +124,21 @@ func TestGivenOnce(t *testing.T) {
 }
 
 // The messages that an ended session leaves are stored once, at whatever step
-// of that sm dies.
+// of that sm dies, and are not taken for those that its client has sent.
 func TestDeathWhileBurying(t *testing.T) {
 	for after := 1; after <= 12; after++ {
 		bubble(t, fmt.Sprint(after), func(t *testing.T) {
 			w := newWorld(t, `{}`, "ann@localhost")
 			ann := w.manage("ann@localhost/phone", true)
+			tablet := w.available("ann@localhost/tablet", -1)
+			tablet.send(`<enable xmlns='%s' resume='true'/>`, ns.StreamManagement)
+			for range 9 {
+				ann.say(`<message type='headline' to='ann@localhost/tablet'/>`)
+			}
 			for i := 1; i <= 3; i++ {
 				w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>%d</body></message>`, i)
 			}
+			tablet.close()
 			ann.lose()
 			w.die(after)
 			time.Sleep(11 * time.Minute)
