@@ -63,7 +63,8 @@ func (s *Service) storeMessage(ctx context.Context, a *account, p *packet.Packet
 	}
 	defer a.endAppend()
 	if p.Flags&packet.Redelivered != 0 {
-		if there, err := s.isStored(ctx, a, p); err != nil || there {
+		there, err := s.isStored(ctx, a, p)
+		if err != nil || there || s.repeats.has(a.jid, p) { // a client may have got it meanwhile
 			return err
 		}
 	}

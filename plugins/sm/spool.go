@@ -183,25 +183,32 @@ type page struct {
 // spool is over at that moment.
 func (s *Service) nextPage(ctx context.Context, a *account, p *spool) (page, error) {
 	a.mu.Lock()
-	n := page{kept: a.kept, done: p.cancelled}
-	a.mu.Unlock()
+	defer a.mu.Unlock()
+	n := page{done: p.cancelled}
+	var found xdb.Page
+	for read := false; !read && !n.done; {
+		forgotten := a.forgotten
+		n.kept = a.kept
+		a.mu.Unlock()
+		var err error
+		found, err = s.store.Query(ctx, a.jid, offlineNS, xdb.Query{After: p.after, Max: spoolSize})
+		a.mu.Lock()
+		if err != nil {
+			return n, err
+		}
+		// What has left storage meanwhile may still be in the answer.
+		read, n.done = a.forgotten == forgotten, p.cancelled
+	}
 	if n.done {
 		return n, nil
 	}
-	found, err := s.store.Query(ctx, a.jid, offlineNS, xdb.Query{After: p.after, Max: spoolSize})
-	if err != nil {
-		return n, err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	if n.empty = len(found.Items) == 0; !n.empty {
 		p.after = found.Items[len(found.Items)-1].Key
 		s.sawKey(p.after)
 		n.items = a.untaken(found.Items)
 	}
-	over := n.empty && a.storing == 0 && a.kept == n.kept
-	n.done = over || p.cancelled
-	if over && !p.cancelled && a.spool == p {
+	n.done = n.empty && a.storing == 0 && a.kept == n.kept
+	if n.done && a.spool == p {
 		a.spool = nil
 		s.journalState(p.x)
 	}
@@ -262,6 +269,7 @@ func (s *Service) spoolPage(ctx context.Context, a *account, p *spool, items []x
 	for i := range items {
 		keys = append(keys, items[i].Key)
 		if q, ok := readMessage(items[i].Value); ok {
+			s.repeats.note(a.jid, &q)
 			q.Kind, q.Flags, q.Host, q.Section, q.Near, q.Far, q.Seq = packet.Session, packet.Down, conn.Host, conn.Section, x.token, conn, 0
 			e.deliver(&q)
 		}

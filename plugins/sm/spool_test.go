@@ -276,6 +276,43 @@ func TestStoredForTwoSessions(t *testing.T) {
 	})
 }
 
+// What a client acknowledges while storage is read is not taken for what has not
+// been given, although it is in what was read.
+func TestAcknowledgedWhileReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{"management":{"queue":10}}`, "ann@localhost")
+		for i := 1; i <= 9; i++ {
+			w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>%d</body></message>`, i)
+		}
+		ann := w.manage("ann@localhost/phone", false)
+		ann.say(`<presence/>`)
+		synctest.Wait()
+		var store asker
+		acks := 0
+		store = w.storage(func(ctx context.Context, q *packet.Packet) (*packet.Packet, error) {
+			answer, err := store(ctx, q)
+			if q.Name == "query" && acks == 0 {
+				acks++
+				ann.read()
+				ann.ack()
+			}
+			return answer, err
+		})
+		ann.say(`<presence type='unavailable'/>`)
+		ann.say(`<presence/>`)
+		for range 9 {
+			synctest.Wait()
+			ann.read()
+			ann.ack()
+		}
+		if acks == 0 {
+			t.Error("storage was not read")
+		}
+		expect(t, "once", ann.bodies, numbers(1, 9)...)
+		expect(t, "storage", w.keptFor("ann@localhost"))
+	})
+}
+
 // Keys go on from those in storage, so that order does not hang on the clock.
 func TestKeysGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
