@@ -382,18 +382,30 @@ func (r *Remote) enter(w *worker, rec *Delivery) {
 		d.from, d.num, d.hop, d.patient = r, rec.Num, rec.Hop, rec.Patient
 		d.origin, d.named = r.id, rec.Num
 	}
-	if rec.Cause != 0 {
-		r.mu.Lock()
-		cause := r.walks.get(rec.Cause)
-		if cause != nil {
-			cause.d.open.Add(1)
-			d.cause = cause.d
-			d.p.Flags |= cause.d.p.Flags & packet.FromLog
-			d.p.Hops = max(d.p.Hops, cause.d.p.Hops+1)
-		}
-		r.mu.Unlock()
+	if rec.Cause != 0 && !r.caused(d, rec.Cause) && !entry {
+		e.counts.entered(&d.p)
+		d.result, d.reason = packet.Dropped, packet.Refuse("remote-server-timeout", "what led to it was given up before")
+		e.done(d)
+		return
 	}
 	e.deliver(w, d)
+}
+
+// caused has d be part of what led to it: a walk, whose verdict comes in the same
+// commit. It returns false if that walk was given up: its sender has been told
+// so, and nothing of its handling is to be.
+func (r *Remote) caused(d *delivery, id uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	cause := r.walks.get(id)
+	if cause == nil {
+		return false
+	}
+	cause.d.open.Add(1)
+	d.cause = cause.d
+	d.p.Flags |= cause.d.p.Flags & packet.FromLog
+	d.p.Hops = max(d.p.Hops, cause.d.p.Hops+1)
+	return true
 }
 
 // stop takes a verdict. One for a walk that was given up is discarded.

@@ -101,18 +101,19 @@ func TestWhatIsDerivedInherits(t *testing.T) {
 }
 
 // TestALateVerdictIsDiscarded has a handler that claims a packet when its time
-// has long been up: it has ended, once, and the next of its key goes on.
+// has long been up: it has ended, once, nothing of its handling happens, and the
+// next of its key goes on.
 func TestALateVerdictIsDiscarded(t *testing.T) {
-	hold, done := make(chan struct{}), make(chan packet.Outcome, 9)
+	hold, done, led := make(chan struct{}), make(chan packet.Outcome, 9), make(chan packet.Packet, 9)
 	r := newRig(t, map[string]handle{"source": claim, "late": func(ctx context.Context, env module.Env, p *packet.Packet) (packet.Verdict, error) {
 		if p.ID == "late" {
 			<-hold
 		}
-		return packet.Claim, nil
-	}})
+		return packet.Claim, env.Deliver(ctx, message("late", "led", p.ID))
+	}, "led": sink(led)})
 	late := normal("late")
 	late.Timeout = 500 * time.Millisecond
-	r.section(late, []string{"late"}, "p/late").section(normal("s"), []string{"source"}, "source").start()
+	r.section(late, []string{"late"}, "p/late").section(normal("s"), []string{"source"}, "source").section(normal("led"), []string{"led"}, "led").start()
 	s := r.env("source").Source(module.SourceConfig{Settled: func(o []packet.Outcome) { done <- o[0] }})
 	s.Deliver(context.Background(), message("", "late", "late"), 1)
 	if o := outcome(t, done); o.Result == packet.Claimed || o.Reason == nil || o.Reason.Condition != "remote-server-timeout" {
@@ -123,6 +124,9 @@ func TestALateVerdictIsDiscarded(t *testing.T) {
 		s.Deliver(context.Background(), message("", "late", "next"), tag)
 		if o := outcome(t, done); o.Tag != tag || o.Result != packet.Claimed {
 			t.Errorf("the next ended %+v, %v", o, o.Reason)
+		}
+		if p := receive(t, led); p.ID != "next" {
+			t.Errorf("%q led to something", p.ID)
 		}
 	}
 }
