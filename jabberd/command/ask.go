@@ -64,6 +64,10 @@ func dead() *cobra.Command {
 		if asJSON {
 			return printJSON(w, list)
 		}
+		if len(list) == 0 {
+			_, err = fmt.Fprintln(w, "no process has died with a packet")
+			return err
+		}
 		for _, d := range list {
 			p := d.Packet
 			fmt.Fprintf(w, "%s process %s died %d times: %s <%s> from %s to %s id %s\n  %s\n", d.At.Format("2006-01-02 15:04:05"),

@@ -127,6 +127,9 @@ func (q *question) packet() (*packet.Packet, error) {
 	if q.down {
 		p.Flags |= packet.Down
 	}
+	if p.Branch() == "" && kind != packet.Log {
+		return nil, errors.New("which host is it for? Give --to ann@example.org, or --host")
+	}
 	return p, nil
 }
 

@@ -26,20 +26,23 @@ const asker = "jabberd user"
 func (p *program) user() *cobra.Command {
 	cmd := &cobra.Command{Use: "user", Short: "Add, change, list and remove accounts of a running server"}
 	socket := socketOf(cmd)
-	store := func() *xdb.Store { return xdb.New(oneStore{Client: server.Dial(*socket)}, asker) }
+	store := func() *xdb.Store { return accountsOf(server.Dial(*socket)) }
 	cmd.AddCommand(
-		withPassword("add", "Add an account", func(ctx context.Context, j jid.JID, password string) error {
-			if err := served(ctx, server.Dial(*socket), j); err != nil {
+		withPassword("add", "Add an account", "%s is added", func(ctx context.Context, j jid.JID, password string) error {
+			switch why, err := unserved(ctx, server.Dial(*socket), j.Domain()); {
+			case err != nil:
 				return err
+			case why != nil:
+				return fmt.Errorf("%s: %w", j, why)
 			}
 			return account.Add(ctx, store(), j.String(), password)
 		}),
-		withPassword("passwd", "Change the password of an account", func(ctx context.Context, j jid.JID, password string) error {
+		withPassword("passwd", "Change the password of an account", "%s has another password now", func(ctx context.Context, j jid.JID, password string) error {
 			return account.SetPassword(ctx, store(), j.String(), password)
 		}),
 		&cobra.Command{Use: "import FILE", Short: "Add the accounts of a list, one \"JID PASSWORD\" a line; - is standard input",
 			Args: cobra.ExactArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error { return importUsers(cmd, store(), args[0]) }},
+			RunE: func(cmd *cobra.Command, args []string) error { return importUsers(cmd, server.Dial(*socket), args[0]) }},
 		&cobra.Command{Use: "list DOMAIN", Short: "List the accounts of a domain", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error { return listUsers(cmd, store(), args[0]) }},
 		&cobra.Command{Use: "remove JID", Short: "Remove an account with all that is stored for it", Args: cobra.ExactArgs(1),
@@ -48,14 +51,22 @@ func (p *program) user() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return account.Remove(cmd.Context(), store(), j.String())
+				if err := account.Remove(cmd.Context(), store(), j.String()); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is removed, with all that was stored for it\n", j)
+				return err
 			}},
 	)
 	return cmd
 }
 
-// withPassword is a command about an account that asks for a password.
-func withPassword(use, short string, do func(context.Context, jid.JID, string) error) *cobra.Command {
+// accountsOf returns the storage of a server.
+func accountsOf(c *server.Client) *xdb.Store { return xdb.New(oneStore{Client: c}, asker) }
+
+// withPassword is a command about an account that asks for a password, and says
+// done of the account when it is done.
+func withPassword(use, short, done string, do func(context.Context, jid.JID, string) error) *cobra.Command {
 	var fromStdin bool
 	var given string
 	cmd := &cobra.Command{Use: use + " JID", Short: short, Args: cobra.ExactArgs(1)}
@@ -71,19 +82,23 @@ func withPassword(use, short string, do func(context.Context, jid.JID, string) e
 		} else if given, err = askPassword(cmd, fromStdin); err != nil {
 			return err
 		}
-		return do(cmd.Context(), j, given)
+		if err := do(cmd.Context(), j, given); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), done+"\n", j)
+		return err
 	}
 	return cmd
 }
 
-// served returns an error if nobody could log in to an account: no section for
-// sessions has its host. Import does not ask, since it may come before the host.
-func served(ctx context.Context, c *server.Client, j jid.JID) error {
-	r, err := c.Explain(ctx, &packet.Packet{Kind: packet.Session, Name: "message", To: j.String(), From: j.String()})
+// unserved says why nobody could log in to an account of a host, nil if somebody
+// could: a section for sessions has it.
+func unserved(ctx context.Context, c *server.Client, host string) (why, err error) {
+	r, err := c.Explain(ctx, &packet.Packet{Kind: packet.Session, Name: "message", To: host, From: host})
 	if err == nil && len(r.Sections) == 0 {
-		err = fmt.Errorf("%s: no section for sessions has host %s; jabberd config shows those that there are", j, j.Domain())
+		why = fmt.Errorf("no section for sessions has host %s; jabberd config shows those that there are", host)
 	}
-	return err
+	return why, err
 }
 
 func bare(s string) (jid.JID, error) {
@@ -123,8 +138,9 @@ func prompt(cmd *cobra.Command, text string) (string, error) {
 	return string(b), err
 }
 
-// importUsers adds nothing if a line of the list is wrong.
-func importUsers(cmd *cobra.Command, store *xdb.Store, file string) error {
+// importUsers adds nothing if a line of the list is wrong, or of a host that the
+// server does not have.
+func importUsers(cmd *cobra.Command, c *server.Client, file string) error {
 	in := cmd.InOrStdin()
 	if file != "-" {
 		f, err := os.Open(file)
@@ -135,10 +151,13 @@ func importUsers(cmd *cobra.Command, store *xdb.Store, file string) error {
 		in = f
 	}
 	list, err := account.ParseList(in)
+	if err == nil {
+		err = account.CheckDomains(list, func(host string) (why, err error) { return unserved(cmd.Context(), c, host) })
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	added, known, err := account.Import(cmd.Context(), store, list)
+	added, known, err := account.Import(cmd.Context(), accountsOf(c), list)
 	fmt.Fprintf(cmd.OutOrStdout(), "%d accounts added, %d were there already\n", added, known)
 	return err
 }

@@ -424,7 +424,7 @@ plugin "twice" { path = %q }
 	out, err := exec.Command(filepath.Join(binaries(t), "jabberd"), "check", file).CombinedOutput()
 	for _, want := range []string{
 		"1:8, in plugin \"gone\"", "/nowhere/gone: no such file",
-		"2:8, in plugin \"other\"", "prints no description",
+		"2:8, in plugin \"other\"", "/bin/echo describe prints no description but \"describe\\n\": ", "exec runs programs of any kind",
 		"3:8, in plugin \"mine\"", "is no address of a plugin",
 		"4:8, in plugin \"xdb\"", "a program of jabberd's own has this name",
 		"5:8, in plugin \"twice\"", "xdb and twice both have a module",

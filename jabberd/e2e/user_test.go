@@ -33,7 +33,29 @@ func TestUserImport(t *testing.T) {
 	if out, err := r.jabberd("user", "import", list); err == nil || !strings.Contains(out, "line 2: ") {
 		t.Errorf("a list with a wrong line: %v, %q", err, out)
 	}
+	if err := os.WriteFile(list+"2", []byte("carl@localhost x\ncarl@localhots x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := r.jabberd("user", "import", list+"2"); err == nil || !strings.Contains(out, "line 2: carl@localhots: no section for sessions has host localhots") {
+		t.Errorf("a list with a host that is not there: %v, %q", err, out)
+	}
 	if out := r.must("user", "list", "localhost"); strings.Contains(out, "carl") {
 		t.Error("a list with a wrong line was imported in part")
+	}
+}
+
+// TestWhatWasDone has commands say it that change something, or have nothing to
+// show.
+func TestWhatWasDone(t *testing.T) {
+	r := start(t, "conf/jabberd.hcl", map[string]string{"isolation": "none"})
+	for _, c := range []struct{ args, want string }{
+		{"user add ann@localhost --password x", "ann@localhost is added\n"},
+		{"user passwd ann@localhost --password y", "ann@localhost has another password now\n"},
+		{"user remove ann@localhost", "ann@localhost is removed, with all that was stored for it\n"},
+		{"dead", "no process has died with a packet\n"},
+	} {
+		if out := r.must(strings.Fields(c.args)...); !strings.HasSuffix(out, c.want) {
+			t.Errorf("%s: %q, want %q", c.args, out, c.want)
+		}
 	}
 }

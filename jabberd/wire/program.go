@@ -86,6 +86,28 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("%s offers plugin protocol %s%s, this jabberd accepts %d: %s", e.Path, offered, with, Protocol, advice)
 }
 
+// A descriptionError says that what a program printed is no description.
+type descriptionError struct {
+	command string
+	printed []byte
+	err     error
+}
+
+// Error says how the output begins, what is wrong with it and what to do.
+func (e *descriptionError) Error() string {
+	begin := []rune(strings.ToValidUTF8(string(e.printed[:min(len(e.printed), 256)]), "?"))
+	what := fmt.Sprintf("%q", string(begin[:min(len(begin), 60)]))
+	if len(begin) == 0 {
+		what = "nothing"
+	}
+	reason := strings.TrimSpace(strings.TrimPrefix(e.err.Error(), "proto:"))
+	return fmt.Sprintf("%s prints no description but %s: %s. If it is a plugin, its standard output then has to be a DescribeReply of plugin.proto in JSON and nothing else; if it is none, exec runs programs of any kind",
+		e.command, what, reason)
+}
+
+// Unwrap returns what is wrong with the output.
+func (e *descriptionError) Unwrap() error { return e.err }
+
 // Describe asks the program for its modules. Nothing is started but
 // "PROGRAM describe", which has no effects.
 func (p Program) Describe(ctx context.Context) ([]module.Module, error) {
@@ -131,7 +153,7 @@ func (p Program) describe(ctx context.Context, args ...string) ([]module.Module,
 	}
 	var d plugin.DescribeReply
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(out, &d); err != nil {
-		return nil, fmt.Errorf("%s %s prints no description: %w", p.Path, strings.Join(args, " "), err)
+		return nil, &descriptionError{command: p.Path + " " + strings.Join(args, " "), printed: out, err: err}
 	}
 	return p.accept(&d)
 }

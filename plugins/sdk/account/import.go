@@ -16,7 +16,10 @@ import (
 )
 
 // A Credential is an account, a bare JID, and its password.
-type Credential struct{ JID, Password string }
+type Credential struct {
+	JID, Password string
+	Line          int // of the list, from 1
+}
 
 // ParseList reads a list of accounts: one a line, a JID, blanks or tabs, and a
 // password, which is the rest of the line and may hold blanks. Empty lines and
@@ -40,20 +43,48 @@ func ParseList(r io.Reader) ([]Credential, error) {
 			wrong = append(wrong, fmt.Errorf("line %d: %w", n, err))
 			continue
 		}
-		first[c.JID] = n
+		first[c.JID], c.Line = n, n
 		list = append(list, c)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err
 	}
+	if len(wrong) > 0 {
+		return nil, joined(wrong)
+	}
+	return list, nil
+}
+
+// CheckDomains asks once of each domain of a list what is wrong with it, and
+// returns an error of all lines with a wrong one, the first ten in words. If
+// check fails that is the error.
+func CheckDomains(list []Credential, check func(domain string) (wrong, err error)) error {
+	said := map[string]error{}
+	var wrong []error
+	for _, c := range list {
+		_, domain, _ := strings.Cut(c.JID, "@")
+		why, asked := said[domain]
+		if !asked {
+			var err error
+			if why, err = check(domain); err != nil {
+				return err
+			}
+			said[domain] = why
+		}
+		if why != nil {
+			wrong = append(wrong, fmt.Errorf("line %d: %s: %w", c.Line, c.JID, why))
+		}
+	}
+	return joined(wrong)
+}
+
+// joined returns many errors as one, with the first ten in words.
+func joined(wrong []error) error {
 	const shown = 10
 	if more := len(wrong) - shown; more > 0 {
 		wrong = append(wrong[:shown], fmt.Errorf("and %d more", more))
 	}
-	if len(wrong) > 0 {
-		return nil, errors.Join(wrong...)
-	}
-	return list, nil
+	return errors.Join(wrong...)
 }
 
 func parseLine(line string) (Credential, error) {
@@ -72,7 +103,7 @@ func parseLine(line string) (Credential, error) {
 	if password == "" {
 		return Credential{}, errors.New("the password is empty")
 	}
-	return Credential{j.String(), password}, nil
+	return Credential{JID: j.String(), Password: password}, nil
 }
 
 // Import makes the accounts of a list, several at the same time since their

@@ -23,11 +23,11 @@ func TestParseList(t *testing.T) {
 	}{
 		{"empty", "", nil, nil},
 		{"comments and empty lines", "# all of them\n\n  # indented\nann@example.org secret\n",
-			[]account.Credential{{"ann@example.org", "secret"}}, nil},
+			[]account.Credential{{"ann@example.org", "secret", 4}}, nil},
 		{"blanks and tabs between", "ann@example.org \t two words \nbob@example.org\tx",
-			[]account.Credential{{"ann@example.org", "two words "}, {"bob@example.org", "x"}}, nil},
-		{"carriage returns", "ann@example.org secret\r\n", []account.Credential{{"ann@example.org", "secret"}}, nil},
-		{"an address is prepared", "ANN@Example.ORG x", []account.Credential{{"ann@example.org", "x"}}, nil},
+			[]account.Credential{{"ann@example.org", "two words ", 1}, {"bob@example.org", "x", 2}}, nil},
+		{"carriage returns", "ann@example.org secret\r\n", []account.Credential{{"ann@example.org", "secret", 1}}, nil},
+		{"an address is prepared", "ANN@Example.ORG x", []account.Credential{{"ann@example.org", "x", 1}}, nil},
 		{"no password", "ann@example.org\n", nil, []string{"line 1: there is no password"}},
 		{"an empty password", "ann@example.org  \n", nil, []string{"line 1: the password is empty"}},
 		{"a domain", "\nexample.org x\n", nil, []string{"line 2: example.org is no account"}},
@@ -42,7 +42,7 @@ func TestParseList(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := account.ParseList(strings.NewReader(test.text))
 			if !slices.Equal(got, test.want) {
-				t.Errorf("list %q, want %q", got, test.want)
+				t.Errorf("list %+v, want %+v", got, test.want)
 			}
 			if (err != nil) != (test.errs != nil) {
 				t.Fatalf("error %v", err)
@@ -53,6 +53,35 @@ func TestParseList(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestCheckDomains(t *testing.T) {
+	list, err := account.ParseList(strings.NewReader("# all\nann@here x\nbob@there x\neve@there x\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := map[string]int{}
+	check := func(domain string) (wrong, err error) {
+		asked[domain]++
+		if domain == "there" {
+			return errors.New("not ours"), nil
+		}
+		return nil, nil
+	}
+	err = account.CheckDomains(list, check)
+	if want := "line 3: bob@there: not ours\nline 4: eve@there: not ours"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if asked["here"] != 1 || asked["there"] != 1 {
+		t.Errorf("asked %v", asked)
+	}
+	if err := account.CheckDomains(list[:1], check); err != nil {
+		t.Error(err)
+	}
+	away := errors.New("nobody answers")
+	if err := account.CheckDomains(list, func(string) (error, error) { return nil, away }); !errors.Is(err, away) || err.Error() != "nobody answers" {
+		t.Errorf("%v", err)
 	}
 }
 
