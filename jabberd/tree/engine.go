@@ -16,6 +16,7 @@
 package tree
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"slices"
@@ -42,6 +43,11 @@ type Config struct {
 	// itself has to answer as storage. It must not wait, nor deliver packets.
 	// Nil answers nothing.
 	Own func(module.Env) packet.Handler
+
+	// Taken is how many packets of one process the core takes at once; 0 is a
+	// million. Credits bound what sources have under way, but it is the process
+	// that counts them. What it sends beyond is refused.
+	Taken int64
 
 	// Idle says that nothing was started nor will be, and Explain is all that is
 	// asked of the engine: packets and questions of handlers find nobody.
@@ -86,6 +92,7 @@ type Engine struct {
 
 // New returns an engine without sections.
 func New(c Config) *Engine {
+	c.Taken = cmp.Or(c.Taken, 1<<20)
 	e := &Engine{
 		config: c, keys: newKeys(), clock: newClock(),
 		remotes: map[string]*Remote{}, attached: map[attached]*Remote{},

@@ -37,6 +37,7 @@ type Remote struct {
 	told     Settlement
 
 	settled atomic.Uint64 // the process's numbers below are settled
+	taken   atomic.Int64  // its packets that are not settled
 
 	reader  *worker     // plugin: has the walks that came since the last Rest
 	came    int         // how many these were
@@ -378,13 +379,20 @@ func (r *Remote) enter(w *worker, rec *Delivery) {
 	if rec.Timeout > 0 {
 		d.deadline = e.clock.after(rec.Timeout)
 	}
+	var refused *packet.Reject
 	if rec.Num != 0 {
 		d.from, d.num, d.hop, d.patient = r, rec.Num, rec.Hop, rec.Patient
 		d.origin, d.named = r.id, rec.Num
+		if r.taken.Add(1) > e.config.Taken {
+			refused = packet.Refuse("resource-constraint", "its process has too many packets under way")
+		}
 	}
 	if rec.Cause != 0 && !r.caused(d, rec.Cause) && !entry {
+		refused = packet.Refuse("remote-server-timeout", "what led to it was given up before")
+	}
+	if refused != nil {
 		e.counts.entered(&d.p)
-		d.result, d.reason = packet.Dropped, packet.Refuse("remote-server-timeout", "what led to it was given up before")
+		d.result, d.reason = packet.Dropped, refused
 		e.done(d)
 		return
 	}
@@ -454,6 +462,7 @@ func (e *Engine) verdict(w *worker, k *walk, rec *Stop) {
 
 // settle tells the process how one of its deliveries ended.
 func (r *Remote) settle(d *delivery) {
+	r.taken.Add(-1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.peer == nil || r.id != d.origin {

@@ -3,6 +3,7 @@ package tree_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -128,6 +129,42 @@ func TestALateVerdictIsDiscarded(t *testing.T) {
 		if p := receive(t, led); p.ID != "next" {
 			t.Errorf("%q led to something", p.ID)
 		}
+	}
+}
+
+// TestAProcessSendsTooMuch has a process that takes no notice of what the core
+// can bear: what is too much is refused, and nothing else is harmed.
+func TestAProcessSendsTooMuch(t *testing.T) {
+	const most, sent = 10, 30
+	hold, done := make(chan struct{}), make(chan packet.Outcome, sent)
+	r := newRig(t, map[string]handle{"source": claim, "slow": func(context.Context, module.Env, *packet.Packet) (packet.Verdict, error) {
+		<-hold
+		return packet.Claim, nil
+	}})
+	r.taken = most
+	r.section(normal("slow"), []string{"slow"}, "q/slow").section(normal("s"), []string{"source"}, "p/source").start()
+	s := r.env("source").Source(module.SourceConfig{Window: sent, Settled: func(o []packet.Outcome) {
+		for i := range o {
+			done <- o[i]
+		}
+	}})
+	for i := range uint64(sent) {
+		s.Deliver(context.Background(), message(strconv.FormatUint(i, 10)+"@source", "slow", "1"), i)
+	}
+	for range sent - most {
+		if o := outcome(t, done); o.Result != packet.Dropped || o.Reason.Condition != "resource-constraint" {
+			t.Errorf("ended %+v, %v", o, o.Reason)
+		}
+	}
+	close(hold)
+	for range most {
+		if o := outcome(t, done); o.Result != packet.Claimed {
+			t.Errorf("ended %+v, %v", o, o.Reason)
+		}
+	}
+	s.Deliver(context.Background(), message("1@source", "slow", "1"), 0)
+	if o := outcome(t, done); o.Result != packet.Claimed {
+		t.Errorf("after all: %+v, %v", o, o.Reason)
 	}
 }
 

@@ -25,7 +25,8 @@ type rig struct {
 	plugins  map[string]*tree.Engine
 	plan     []module.Section
 	own      func(module.Env) packet.Handler // of the core; nil is none
-	envs     sync.Map                        // name to module.Env
+	taken    int64
+	envs     sync.Map // name to module.Env
 	fallback chan packet.Packet
 	ids      uint64
 	coreID   uint64
@@ -108,7 +109,7 @@ func (r *rig) engine(process string, core bool) *tree.Engine {
 		}
 	}}
 	if core {
-		c.Own = r.own
+		c.Own, c.Taken = r.own, r.taken
 	}
 	return tree.New(c)
 }
