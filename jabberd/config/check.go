@@ -32,10 +32,12 @@ func (f *File) Check(made []Made) hcl.Diagnostics {
 	for i := range f.Sections {
 		diags = append(diags, f.checkChain(i)...)
 		diags = append(diags, f.checkReach(i, reached[i])...)
+		diags = append(diags, f.checkNeeds(i)...)
 	}
 	diags = append(diags, checkClaimers(branches)...)
 	diags = append(diags, checkTaps(branches)...)
 	diags = append(diags, f.checkFallbacks(branches)...)
+	diags = append(diags, f.checkListeners()...)
 	return append(diags, f.checkProcesses()...)
 }
 
@@ -107,6 +109,27 @@ func (f *File) checkReach(i int, attached bool) hcl.Diagnostics {
 	}
 	return hcl.Diagnostics{warning(t.block.DefRange(), "Never reached",
 		`No host leads to it. Write host "NAME" {} in it, host "*" {} for all hosts that no other section has, or uplink {}.`)}
+}
+
+// checkNeeds warns of links without the packets, or the storage, that they need.
+func (f *File) checkNeeds(i int) (diags hcl.Diagnostics) {
+	own := &f.Sections[i]
+	for _, l := range f.traces[i].links {
+		for _, k := range l.uses.Needs {
+			of := func(s module.Section) bool { return slices.Contains(s.Kinds, k) }
+			switch {
+			case of(*own):
+			case slices.Contains(l.uses.Kinds, k):
+				diags = append(diags, warning(l.block.DefRange(), "Half of what it needs",
+					"%s needs %s packets in the same section, and %s has none. A service has those of normal and of session: service %q { ... }.",
+					l.uses.Name, k, title(own), own.ID))
+			case !slices.ContainsFunc(f.Sections, of):
+				diags = append(diags, warning(l.block.DefRange(), "Nobody to ask",
+					"%s asks sections of kind %s, and there is none, so that it cannot do its work.", l.uses.Name, k))
+			}
+		}
+	}
+	return diags
 }
 
 // claims reports whether a branch may claim packets: it does not only observe,

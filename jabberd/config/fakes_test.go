@@ -105,6 +105,8 @@ func handler[C any](check func(module.Env, C) error) func(module.Env, C) (packet
 	}
 }
 
+func needing(m module.Module, kinds ...packet.Kind) module.Module { m.Needs = kinds; return m }
+
 func claiming(m module.Module, c module.Claims) module.Module { m.Claims = c; return m }
 
 // catalog returns the modules of the tests.
@@ -127,7 +129,7 @@ func catalog() config.Catalog {
 			}
 			return nil
 		})),
-		module.Define("sm", "Sessions of users.", both, handler[smArgs](nil)),
+		needing(module.Define("sm", "Sessions of users.", both, handler[smArgs](nil)), packet.Normal, packet.Session, packet.XDB),
 		module.Define("muc", "Rooms.", module.On(packet.Normal), handler[struct{}](nil)),
 	}}
 	load.Other = func(path string) (*module.Module, error) {

@@ -19,7 +19,7 @@ func (m Module) Check() error {
 	if len(m.Kinds) == 0 && len(m.Services) == 0 {
 		return fmt.Errorf("module %s: it may stand in no kind of section", m.Name)
 	}
-	for _, k := range m.Kinds {
+	for _, k := range slices.Concat(m.Kinds, m.Needs) {
 		if k >= packet.NumKinds {
 			return fmt.Errorf("module %s: there is no kind %d", m.Name, k)
 		}

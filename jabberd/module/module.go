@@ -60,6 +60,11 @@ type Module struct {
 	// section with no host in the configuration may yet be reached.
 	Attaches bool `json:"attaches,omitempty"`
 
+	// Needs are the kinds without which it does not work: its section has to be of
+	// those among them that it may stand in, and some section of each other one.
+	// The check of a configuration warns by it.
+	Needs []packet.Kind `json:"needs,omitempty"`
+
 	// New makes a handler from the arguments as a JSON object. What is left
 	// out has its default. It may be called many times, from many goroutines,
 	// and has no effects but Attach. A wrong argument is reported as *ArgError.

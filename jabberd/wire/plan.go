@@ -37,6 +37,7 @@ func sendModule(m module.Module) *plugin.Module {
 	return &plugin.Module{
 		Name: m.Name, Doc: m.Doc, Kinds: each(m.Kinds, sendKind), Args: each(m.Args, sendArg), Label: m.Label,
 		Services: each(m.Services, sendModule), Passive: m.Passive, Claims: string(m.Claims), Attaches: m.Attaches,
+		Needs: each(m.Needs, sendKind),
 	}
 }
 
@@ -44,6 +45,7 @@ func takeModule(m *plugin.Module) module.Module {
 	return module.Module{
 		Name: m.Name, Doc: m.Doc, Kinds: each(m.Kinds, takeKind), Args: each(m.Args, takeArg), Label: m.Label,
 		Services: each(m.Services, takeModule), Passive: m.Passive, Claims: module.Claims(m.Claims), Attaches: m.Attaches,
+		Needs: each(m.Needs, takeKind),
 	}
 }
 

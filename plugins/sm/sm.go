@@ -39,9 +39,15 @@ import (
 )
 
 // Module is the service as a configuration names it: load "sm".
-var Module = module.Define("sm", "The sessions of a host's accounts: presence, rosters, delivery of messages, "+
-	"offline messages and stream management. It stands in a service section, whose hosts are the accounts' domains.",
-	module.On(packet.Normal, packet.Session), New)
+var Module = define()
+
+func define() module.Module {
+	m := module.Define("sm", "The sessions of a host's accounts: presence, rosters, delivery of messages, "+
+		"offline messages and stream management. It stands in a service section, whose hosts are the accounts' domains.",
+		module.On(packet.Normal, packet.Session), New)
+	m.Needs = module.On(packet.Normal, packet.Session, packet.XDB)
+	return m
+}
 
 // Args are the arguments of sm.
 type Args struct {

@@ -411,14 +411,15 @@ func (x *DescribeReply) GetSocket() string {
 type Module struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Doc           string                 `protobuf:"bytes,2,opt,name=doc,proto3" json:"doc,omitempty"`                                         // markdown; the first sentence is the summary
-	Kinds         []Kind                 `protobuf:"varint,3,rep,packed,name=kinds,proto3,enum=jabberd.plugin.v1.Kind" json:"kinds,omitempty"` // the sections that it may stand in
-	Args          []*Arg                 `protobuf:"bytes,4,rep,name=args,proto3" json:"args,omitempty"`                                       // in the order in which to document them
-	Label         string                 `protobuf:"bytes,5,opt,name=label,proto3" json:"label,omitempty"`                                     // what the block's label means; "" is a block without one
-	Services      []*Module              `protobuf:"bytes,6,rep,name=services,proto3" json:"services,omitempty"`                               // what the label picks from, instead of args
-	Passive       bool                   `protobuf:"varint,7,opt,name=passive,proto3" json:"passive,omitempty"`                                // takes no packets: acts in Make and is no link of the chain
-	Claims        string                 `protobuf:"bytes,8,opt,name=claims,proto3" json:"claims,omitempty"`                                   // all, none, or "" for some: which packets it claims
-	Attaches      bool                   `protobuf:"varint,9,opt,name=attaches,proto3" json:"attaches,omitempty"`                              // it attaches hosts while it runs
+	Doc           string                 `protobuf:"bytes,2,opt,name=doc,proto3" json:"doc,omitempty"`                                          // markdown; the first sentence is the summary
+	Kinds         []Kind                 `protobuf:"varint,3,rep,packed,name=kinds,proto3,enum=jabberd.plugin.v1.Kind" json:"kinds,omitempty"`  // the sections that it may stand in
+	Args          []*Arg                 `protobuf:"bytes,4,rep,name=args,proto3" json:"args,omitempty"`                                        // in the order in which to document them
+	Label         string                 `protobuf:"bytes,5,opt,name=label,proto3" json:"label,omitempty"`                                      // what the block's label means; "" is a block without one
+	Services      []*Module              `protobuf:"bytes,6,rep,name=services,proto3" json:"services,omitempty"`                                // what the label picks from, instead of args
+	Passive       bool                   `protobuf:"varint,7,opt,name=passive,proto3" json:"passive,omitempty"`                                 // takes no packets: acts in Make and is no link of the chain
+	Claims        string                 `protobuf:"bytes,8,opt,name=claims,proto3" json:"claims,omitempty"`                                    // all, none, or "" for some: which packets it claims
+	Attaches      bool                   `protobuf:"varint,9,opt,name=attaches,proto3" json:"attaches,omitempty"`                               // it attaches hosts while it runs
+	Needs         []Kind                 `protobuf:"varint,10,rep,packed,name=needs,proto3,enum=jabberd.plugin.v1.Kind" json:"needs,omitempty"` // it does not work without: those of kinds in its own section, others anywhere
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -514,6 +515,13 @@ func (x *Module) GetAttaches() bool {
 		return x.Attaches
 	}
 	return false
+}
+
+func (x *Module) GetNeeds() []Kind {
+	if x != nil {
+		return x.Needs
+	}
+	return nil
 }
 
 // An Arg is one argument of a module. jabberd decodes and checks arguments by
@@ -2659,7 +2667,7 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\x02id\x18\x04 \x01(\x06R\x02id\x12\x12\n" +
 	"\x04plan\x18\x05 \x01(\tR\x04plan\x12+\n" +
 	"\x04made\x18\x06 \x01(\v2\x17.jabberd.plugin.v1.MadeR\x04made\x12\x16\n" +
-	"\x06socket\x18\a \x01(\tR\x06socket\"\xa4\x02\n" +
+	"\x06socket\x18\a \x01(\tR\x06socket\"\xd3\x02\n" +
 	"\x06Module\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03doc\x18\x02 \x01(\tR\x03doc\x12-\n" +
@@ -2669,7 +2677,9 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\bservices\x18\x06 \x03(\v2\x19.jabberd.plugin.v1.ModuleR\bservices\x12\x18\n" +
 	"\apassive\x18\a \x01(\bR\apassive\x12\x16\n" +
 	"\x06claims\x18\b \x01(\tR\x06claims\x12\x1a\n" +
-	"\battaches\x18\t \x01(\bR\battaches\"\xff\x01\n" +
+	"\battaches\x18\t \x01(\bR\battaches\x12-\n" +
+	"\x05needs\x18\n" +
+	" \x03(\x0e2\x17.jabberd.plugin.v1.KindR\x05needs\"\xff\x01\n" +
 	"\x03Arg\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n" +
@@ -2917,60 +2927,61 @@ var file_jabberd_wire_plugin_plugin_proto_depIdxs = []int32{
 	0,  // 2: jabberd.plugin.v1.Module.kinds:type_name -> jabberd.plugin.v1.Kind
 	6,  // 3: jabberd.plugin.v1.Module.args:type_name -> jabberd.plugin.v1.Arg
 	5,  // 4: jabberd.plugin.v1.Module.services:type_name -> jabberd.plugin.v1.Module
-	6,  // 5: jabberd.plugin.v1.Arg.args:type_name -> jabberd.plugin.v1.Arg
-	8,  // 6: jabberd.plugin.v1.MakeRequest.sections:type_name -> jabberd.plugin.v1.Section
-	0,  // 7: jabberd.plugin.v1.Section.kinds:type_name -> jabberd.plugin.v1.Kind
-	9,  // 8: jabberd.plugin.v1.Section.chain:type_name -> jabberd.plugin.v1.Link
-	10, // 9: jabberd.plugin.v1.LinkError.at:type_name -> jabberd.plugin.v1.LinkRef
-	32, // 10: jabberd.plugin.v1.Made.hosts:type_name -> jabberd.plugin.v1.HostChange
-	10, // 11: jabberd.plugin.v1.Made.passive:type_name -> jabberd.plugin.v1.LinkRef
-	10, // 12: jabberd.plugin.v1.Made.watchers:type_name -> jabberd.plugin.v1.LinkRef
-	12, // 13: jabberd.plugin.v1.MakeReply.made:type_name -> jabberd.plugin.v1.Made
-	11, // 14: jabberd.plugin.v1.MakeReply.errors:type_name -> jabberd.plugin.v1.LinkError
-	12, // 15: jabberd.plugin.v1.ArrangeRequest.made:type_name -> jabberd.plugin.v1.Made
-	11, // 16: jabberd.plugin.v1.StartReply.error:type_name -> jabberd.plugin.v1.LinkError
-	23, // 17: jabberd.plugin.v1.Frame.records:type_name -> jabberd.plugin.v1.Record
-	27, // 18: jabberd.plugin.v1.Record.walk:type_name -> jabberd.plugin.v1.Walk
-	30, // 19: jabberd.plugin.v1.Record.commit:type_name -> jabberd.plugin.v1.Commit
-	31, // 20: jabberd.plugin.v1.Record.settlement:type_name -> jabberd.plugin.v1.Settlement
-	32, // 21: jabberd.plugin.v1.Record.host:type_name -> jabberd.plugin.v1.HostChange
-	33, // 22: jabberd.plugin.v1.Record.explain:type_name -> jabberd.plugin.v1.Explain
-	0,  // 23: jabberd.plugin.v1.Packet.kind:type_name -> jabberd.plugin.v1.Kind
-	24, // 24: jabberd.plugin.v1.Packet.near:type_name -> jabberd.plugin.v1.Token
-	24, // 25: jabberd.plugin.v1.Packet.far:type_name -> jabberd.plugin.v1.Token
-	25, // 26: jabberd.plugin.v1.Walk.packet:type_name -> jabberd.plugin.v1.Packet
-	25, // 27: jabberd.plugin.v1.Walk.answer:type_name -> jabberd.plugin.v1.Packet
-	1,  // 28: jabberd.plugin.v1.Stop.verdict:type_name -> jabberd.plugin.v1.Verdict
-	26, // 29: jabberd.plugin.v1.Stop.reject:type_name -> jabberd.plugin.v1.Reject
-	25, // 30: jabberd.plugin.v1.Stop.changed:type_name -> jabberd.plugin.v1.Packet
-	25, // 31: jabberd.plugin.v1.Stop.answer:type_name -> jabberd.plugin.v1.Packet
-	25, // 32: jabberd.plugin.v1.Delivery.packet:type_name -> jabberd.plugin.v1.Packet
-	28, // 33: jabberd.plugin.v1.Commit.stops:type_name -> jabberd.plugin.v1.Stop
-	29, // 34: jabberd.plugin.v1.Commit.deliveries:type_name -> jabberd.plugin.v1.Delivery
-	2,  // 35: jabberd.plugin.v1.Settlement.result:type_name -> jabberd.plugin.v1.Result
-	26, // 36: jabberd.plugin.v1.Settlement.reason:type_name -> jabberd.plugin.v1.Reject
-	25, // 37: jabberd.plugin.v1.Settlement.answer:type_name -> jabberd.plugin.v1.Packet
-	25, // 38: jabberd.plugin.v1.Explain.packet:type_name -> jabberd.plugin.v1.Packet
-	34, // 39: jabberd.plugin.v1.Explain.steps:type_name -> jabberd.plugin.v1.Step
-	3,  // 40: jabberd.plugin.v1.Plugin.Describe:input_type -> jabberd.plugin.v1.DescribeRequest
-	7,  // 41: jabberd.plugin.v1.Plugin.Make:input_type -> jabberd.plugin.v1.MakeRequest
-	14, // 42: jabberd.plugin.v1.Plugin.Arrange:input_type -> jabberd.plugin.v1.ArrangeRequest
-	16, // 43: jabberd.plugin.v1.Plugin.Start:input_type -> jabberd.plugin.v1.StartRequest
-	18, // 44: jabberd.plugin.v1.Plugin.Run:input_type -> jabberd.plugin.v1.RunRequest
-	20, // 45: jabberd.plugin.v1.Plugin.Stop:input_type -> jabberd.plugin.v1.StopRequest
-	22, // 46: jabberd.plugin.v1.Plugin.Link:input_type -> jabberd.plugin.v1.Frame
-	4,  // 47: jabberd.plugin.v1.Plugin.Describe:output_type -> jabberd.plugin.v1.DescribeReply
-	13, // 48: jabberd.plugin.v1.Plugin.Make:output_type -> jabberd.plugin.v1.MakeReply
-	15, // 49: jabberd.plugin.v1.Plugin.Arrange:output_type -> jabberd.plugin.v1.ArrangeReply
-	17, // 50: jabberd.plugin.v1.Plugin.Start:output_type -> jabberd.plugin.v1.StartReply
-	19, // 51: jabberd.plugin.v1.Plugin.Run:output_type -> jabberd.plugin.v1.RunReply
-	21, // 52: jabberd.plugin.v1.Plugin.Stop:output_type -> jabberd.plugin.v1.StopReply
-	22, // 53: jabberd.plugin.v1.Plugin.Link:output_type -> jabberd.plugin.v1.Frame
-	47, // [47:54] is the sub-list for method output_type
-	40, // [40:47] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	0,  // 5: jabberd.plugin.v1.Module.needs:type_name -> jabberd.plugin.v1.Kind
+	6,  // 6: jabberd.plugin.v1.Arg.args:type_name -> jabberd.plugin.v1.Arg
+	8,  // 7: jabberd.plugin.v1.MakeRequest.sections:type_name -> jabberd.plugin.v1.Section
+	0,  // 8: jabberd.plugin.v1.Section.kinds:type_name -> jabberd.plugin.v1.Kind
+	9,  // 9: jabberd.plugin.v1.Section.chain:type_name -> jabberd.plugin.v1.Link
+	10, // 10: jabberd.plugin.v1.LinkError.at:type_name -> jabberd.plugin.v1.LinkRef
+	32, // 11: jabberd.plugin.v1.Made.hosts:type_name -> jabberd.plugin.v1.HostChange
+	10, // 12: jabberd.plugin.v1.Made.passive:type_name -> jabberd.plugin.v1.LinkRef
+	10, // 13: jabberd.plugin.v1.Made.watchers:type_name -> jabberd.plugin.v1.LinkRef
+	12, // 14: jabberd.plugin.v1.MakeReply.made:type_name -> jabberd.plugin.v1.Made
+	11, // 15: jabberd.plugin.v1.MakeReply.errors:type_name -> jabberd.plugin.v1.LinkError
+	12, // 16: jabberd.plugin.v1.ArrangeRequest.made:type_name -> jabberd.plugin.v1.Made
+	11, // 17: jabberd.plugin.v1.StartReply.error:type_name -> jabberd.plugin.v1.LinkError
+	23, // 18: jabberd.plugin.v1.Frame.records:type_name -> jabberd.plugin.v1.Record
+	27, // 19: jabberd.plugin.v1.Record.walk:type_name -> jabberd.plugin.v1.Walk
+	30, // 20: jabberd.plugin.v1.Record.commit:type_name -> jabberd.plugin.v1.Commit
+	31, // 21: jabberd.plugin.v1.Record.settlement:type_name -> jabberd.plugin.v1.Settlement
+	32, // 22: jabberd.plugin.v1.Record.host:type_name -> jabberd.plugin.v1.HostChange
+	33, // 23: jabberd.plugin.v1.Record.explain:type_name -> jabberd.plugin.v1.Explain
+	0,  // 24: jabberd.plugin.v1.Packet.kind:type_name -> jabberd.plugin.v1.Kind
+	24, // 25: jabberd.plugin.v1.Packet.near:type_name -> jabberd.plugin.v1.Token
+	24, // 26: jabberd.plugin.v1.Packet.far:type_name -> jabberd.plugin.v1.Token
+	25, // 27: jabberd.plugin.v1.Walk.packet:type_name -> jabberd.plugin.v1.Packet
+	25, // 28: jabberd.plugin.v1.Walk.answer:type_name -> jabberd.plugin.v1.Packet
+	1,  // 29: jabberd.plugin.v1.Stop.verdict:type_name -> jabberd.plugin.v1.Verdict
+	26, // 30: jabberd.plugin.v1.Stop.reject:type_name -> jabberd.plugin.v1.Reject
+	25, // 31: jabberd.plugin.v1.Stop.changed:type_name -> jabberd.plugin.v1.Packet
+	25, // 32: jabberd.plugin.v1.Stop.answer:type_name -> jabberd.plugin.v1.Packet
+	25, // 33: jabberd.plugin.v1.Delivery.packet:type_name -> jabberd.plugin.v1.Packet
+	28, // 34: jabberd.plugin.v1.Commit.stops:type_name -> jabberd.plugin.v1.Stop
+	29, // 35: jabberd.plugin.v1.Commit.deliveries:type_name -> jabberd.plugin.v1.Delivery
+	2,  // 36: jabberd.plugin.v1.Settlement.result:type_name -> jabberd.plugin.v1.Result
+	26, // 37: jabberd.plugin.v1.Settlement.reason:type_name -> jabberd.plugin.v1.Reject
+	25, // 38: jabberd.plugin.v1.Settlement.answer:type_name -> jabberd.plugin.v1.Packet
+	25, // 39: jabberd.plugin.v1.Explain.packet:type_name -> jabberd.plugin.v1.Packet
+	34, // 40: jabberd.plugin.v1.Explain.steps:type_name -> jabberd.plugin.v1.Step
+	3,  // 41: jabberd.plugin.v1.Plugin.Describe:input_type -> jabberd.plugin.v1.DescribeRequest
+	7,  // 42: jabberd.plugin.v1.Plugin.Make:input_type -> jabberd.plugin.v1.MakeRequest
+	14, // 43: jabberd.plugin.v1.Plugin.Arrange:input_type -> jabberd.plugin.v1.ArrangeRequest
+	16, // 44: jabberd.plugin.v1.Plugin.Start:input_type -> jabberd.plugin.v1.StartRequest
+	18, // 45: jabberd.plugin.v1.Plugin.Run:input_type -> jabberd.plugin.v1.RunRequest
+	20, // 46: jabberd.plugin.v1.Plugin.Stop:input_type -> jabberd.plugin.v1.StopRequest
+	22, // 47: jabberd.plugin.v1.Plugin.Link:input_type -> jabberd.plugin.v1.Frame
+	4,  // 48: jabberd.plugin.v1.Plugin.Describe:output_type -> jabberd.plugin.v1.DescribeReply
+	13, // 49: jabberd.plugin.v1.Plugin.Make:output_type -> jabberd.plugin.v1.MakeReply
+	15, // 50: jabberd.plugin.v1.Plugin.Arrange:output_type -> jabberd.plugin.v1.ArrangeReply
+	17, // 51: jabberd.plugin.v1.Plugin.Start:output_type -> jabberd.plugin.v1.StartReply
+	19, // 52: jabberd.plugin.v1.Plugin.Run:output_type -> jabberd.plugin.v1.RunReply
+	21, // 53: jabberd.plugin.v1.Plugin.Stop:output_type -> jabberd.plugin.v1.StopReply
+	22, // 54: jabberd.plugin.v1.Plugin.Link:output_type -> jabberd.plugin.v1.Frame
+	48, // [48:55] is the sub-list for method output_type
+	41, // [41:48] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_jabberd_wire_plugin_plugin_proto_init() }
