@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -199,6 +200,42 @@ func TestAnOrphanEndsAfterItsTime(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTheCoreDiesWhileItStarts(t *testing.T) {
+	for _, when := range []string{"hangs when it is made", "hangs when it starts"} {
+		t.Run(when, func(t *testing.T) {
+			b := newBench(t)
+			section := xdb()
+			section.Chain[2] = link("tell", "teller", tellArgs{Word: when, To: b.to})
+			core, _ := b.beginCore(time.Minute, section)
+			if report := b.next(); report != "hangs" {
+				t.Fatalf("report %q", report)
+			}
+			before := b.recorded("marker", "teller")
+			kill(t, core.Process.Pid)
+			for _, pid := range before {
+				gone(t, pid)
+			}
+		})
+	}
+}
+
+// recorded returns the pids that the core has written down.
+func (b *bench) recorded(processes ...string) (pids []int) {
+	b.t.Helper()
+	for _, name := range processes {
+		var record struct{ PID int }
+		raw, err := os.ReadFile(filepath.Join(b.dir, "d", "run", name+".json"))
+		if err == nil {
+			err = json.Unmarshal(raw, &record)
+		}
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		pids = append(pids, record.PID)
+	}
+	return pids
 }
 
 func TestANewCoreRightAfterTheOld(t *testing.T) {

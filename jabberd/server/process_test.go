@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -194,12 +195,31 @@ type tell struct {
 
 type tellArgs struct {
 	Word string `json:"word" default:"hello"`
+	To   string `json:"to"`
 }
 
-func newTell(env module.Env, a tellArgs) (packet.Handler, error) { return tell{env, a}, nil }
+func newTell(env module.Env, a tellArgs) (packet.Handler, error) {
+	if a.Word == "hangs when it is made" {
+		return nil, a.hang()
+	}
+	return tell{env, a}, nil
+}
+
+// hang says that it has come here, and stays.
+func (a tellArgs) hang() error {
+	report, err := newReporter(a.To)
+	if err != nil {
+		return err
+	}
+	report.say("hangs")
+	select {}
+}
 
 func (t tell) Start(context.Context) error {
-	if t.Word == "dies at the start" {
+	switch t.Word {
+	case "hangs when it starts":
+		return t.hang()
+	case "dies at the start":
 		go panic("born to die")
 		select {}
 	}
@@ -418,6 +438,16 @@ func runCore(file string) {
 // core starts a core in a process of its own and waits until it is up.
 func (b *bench) core(grace time.Duration, sections ...module.Section) *exec.Cmd {
 	b.t.Helper()
+	cmd, out := b.beginCore(grace, sections...)
+	if n, err := out.Read(make([]byte, 10)); err != nil || n == 0 {
+		b.t.Fatalf("the core does not come up: %v", err)
+	}
+	return cmd
+}
+
+// beginCore starts a core in a process of its own. out says when it is up.
+func (b *bench) beginCore(grace time.Duration, sections ...module.Section) (cmd *exec.Cmd, out io.Reader) {
+	b.t.Helper()
 	raw, err := json.Marshal(map[string]any{"Sections": sections, "Data": filepath.Join(b.dir, "d"), "Grace": grace})
 	if err != nil {
 		b.t.Fatal(err)
@@ -426,11 +456,10 @@ func (b *bench) core(grace time.Duration, sections ...module.Section) *exec.Cmd 
 	if err := os.WriteFile(file, raw, 0o600); err != nil {
 		b.t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0])
+	cmd = exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "TEST_CORE="+file, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
+	if out, err = cmd.StdoutPipe(); err != nil {
 		b.t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
@@ -440,10 +469,7 @@ func (b *bench) core(grace time.Duration, sections ...module.Section) *exec.Cmd 
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	if n, err := out.Read(make([]byte, 10)); err != nil || n == 0 {
-		b.t.Fatalf("the core does not come up: %v", err)
-	}
-	return cmd
+	return cmd, out
 }
 
 func (b *bench) client() *server.Client {

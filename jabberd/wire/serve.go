@@ -130,12 +130,13 @@ func serve(modules []module.Module) error {
 	s := newService(modules, toFile(console), false)
 	s.socket = links.Addr().String()
 	go s.accept(links)
+	go s.follow(syscall.Stderr)
 	run(ctx, s, listener)
 	return nil
 }
 
 // run serves until the core has stopped it, nobody has come for it, or ctx is
-// done.
+// done. An orphan that has not run has nothing to finish, and may hang.
 func run(ctx context.Context, s *service, listener net.Listener) {
 	server := grpc.NewServer(serverOptions()...)
 	plugin.RegisterPluginServer(server, s)
@@ -145,6 +146,8 @@ func run(ctx context.Context, s *service, listener net.Listener) {
 	case <-ctx.Done():
 		limit = drainTime
 	case <-s.stopped:
+	case <-s.orphan:
+		return
 	}
 	soon, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()

@@ -49,18 +49,23 @@ type service struct {
 	core   uint64 // identity of the core that called Describe last
 	engine *tree.Engine
 	plan   string
+	ran    bool // all has started: a new core can go on with it
 	made   tree.Made
 	grace  time.Duration
+	linked bool // there was a link
 	link   *Link
 	ended  chan struct{} // closed when link has ended
 	alone  *time.Timer   // runs while there is no link
 
 	stopped chan struct{} // closed by Stop, and when nobody came
 	once    sync.Once
+	orphan  chan struct{} // closed when the core is gone before Run
+	orphans sync.Once
 }
 
 func newService(modules []module.Module, fallback func(*packet.Packet), lasting bool) *service {
-	s := &service{modules: modules, id: newID(), fallback: fallback, lasting: lasting, stopped: make(chan struct{})}
+	s := &service{modules: modules, id: newID(), fallback: fallback, lasting: lasting,
+		stopped: make(chan struct{}), orphan: make(chan struct{})}
 	s.alone = time.AfterFunc(unlinked, s.end)
 	return s
 }
@@ -90,9 +95,9 @@ func (s *service) Describe(_ context.Context, r *plugin.DescribeRequest) (*plugi
 	}
 	s.core = r.Id
 	d := describe(s.modules)
-	d.Id, d.Plan, d.Socket = s.id, s.plan, s.socket
-	if s.engine != nil {
-		d.Made = sendMade(s.made)
+	d.Id, d.Socket = s.id, s.socket
+	if s.ran {
+		d.Plan, d.Made = s.plan, sendMade(s.made)
 	}
 	return d, nil
 }
@@ -117,7 +122,7 @@ func describe(modules []module.Module) *plugin.DescribeReply {
 func (s *service) Make(ctx context.Context, r *plugin.MakeRequest) (*plugin.MakeReply, error) {
 	s.mu.Lock()
 	old := s.engine
-	s.engine = nil
+	s.engine, s.ran = nil, false
 	s.mu.Unlock()
 	if old != nil {
 		_ = old.Stop(ctx)
@@ -175,6 +180,9 @@ func (s *service) Run(context.Context, *plugin.RunRequest) (*plugin.RunReply, er
 		return nil, err
 	}
 	engine.Run()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ran = s.engine == engine
 	return &plugin.RunReply{}, nil
 }
 
@@ -251,7 +259,7 @@ func (s *service) take(link *Link, ran chan<- error) error {
 	}
 	ended := make(chan struct{})
 	s.mu.Lock()
-	s.link, s.ended = link, ended
+	s.linked, s.link, s.ended = true, link, ended
 	s.alone.Stop()
 	s.mu.Unlock()
 	remote := engine.Remote("")
@@ -274,11 +282,15 @@ func (s *service) left(link *Link) {
 		return
 	}
 	s.link = nil
-	if s.grace <= 0 || s.lasting {
+	switch {
+	case s.lasting || done(s.stopped):
+	case !s.ran:
+		s.desert()
+	case s.grace <= 0:
 		s.end()
-		return
+	default:
+		s.alone.Reset(s.grace)
 	}
-	s.alone.Reset(s.grace)
 }
 
 // close ends what Stop has not ended.

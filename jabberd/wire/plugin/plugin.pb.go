@@ -50,7 +50,9 @@
 // configuration there are only Describe and Make. If the stream of Link ends
 // without a Stop, jabberd was replaced or has died: the process goes on
 // for orphan_grace, and ends if nobody called Describe and Link again until
-// then. It may end at once instead, and be started anew by the next jabberd.
+// then. It may end at once instead, and be started anew by the next jabberd; one
+// that Run was not called for yet has to, also without a Link: the other end of
+// its standard error is closed when jabberd is gone.
 // Describe is called again and again while the process runs; one that does not
 // answer for 30 s is ended.
 //
@@ -321,7 +323,7 @@ type DescribeReply struct {
 	Sdk           string                 `protobuf:"bytes,2,opt,name=sdk,proto3" json:"sdk,omitempty"`                     // what it was written with: "go 0.1.0", "python-example 3"
 	Modules       []*Module              `protobuf:"bytes,3,rep,name=modules,proto3" json:"modules,omitempty"`
 	Id            uint64                 `protobuf:"fixed64,4,opt,name=id,proto3" json:"id,omitempty"`       // random, chosen when the process starts; 0 from the command line
-	Plan          string                 `protobuf:"bytes,5,opt,name=plan,proto3" json:"plan,omitempty"`     // digest of the plan of the last Make, "" before it and for one that does not outlive its jabberd
+	Plan          string                 `protobuf:"bytes,5,opt,name=plan,proto3" json:"plan,omitempty"`     // digest of the plan of the last Make, "" before Run and for one that does not outlive its jabberd
 	Made          *Made                  `protobuf:"bytes,6,opt,name=made,proto3" json:"made,omitempty"`     // and what it came to
 	Socket        string                 `protobuf:"bytes,7,opt,name=socket,proto3" json:"socket,omitempty"` // path of a unix socket that takes the place of Link; "" is none
 	unknownFields protoimpl.UnknownFields

@@ -50,7 +50,9 @@
 // configuration there are only Describe and Make. If the stream of Link ends
 // without a Stop, jabberd was replaced or has died: the process goes on
 // for orphan_grace, and ends if nobody called Describe and Link again until
-// then. It may end at once instead, and be started anew by the next jabberd.
+// then. It may end at once instead, and be started anew by the next jabberd; one
+// that Run was not called for yet has to, also without a Link: the other end of
+// its standard error is closed when jabberd is gone.
 // Describe is called again and again while the process runs; one that does not
 // answer for 30 s is ended.
 //
