@@ -179,6 +179,7 @@ func (s *Server) start(ctx context.Context, places []*place) error {
 		s.keeping.Go(p.keep)
 	}
 	s.keeping.Go(s.healer.run)
+	s.log.Info("jabberd is up", "pid", os.Getpid(), "processes", len(s.processes), "sections", len(s.sections))
 	return nil
 }
 
@@ -284,6 +285,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		<-s.life.Done()
 		return nil
 	}
+	s.log.Info("jabberd is stopping")
 	s.halt()
 	var errs []error
 	for rank := ranks - 1; rank >= 0; rank-- {

@@ -167,6 +167,12 @@ func TestWrongPasswordAndUnknownHost(t *testing.T) {
 	sdktest.Both(t, plan(bothPorts), func(t *testing.T, h *sdktest.Harness) {
 		address := listening(h)
 		withAccount(t, h)
+		if _, err := login(t, address, session.Account{}); err != nil {
+			t.Fatal(err)
+		}
+		if e := h.Logged("logged in"); e.Type != "info" || !strings.Contains(e.Attrs, " account='ann@example.org'") || !strings.Contains(e.Attrs, " client='127.0.0.1:") {
+			t.Errorf("a login: logged as %s%s", e.Type, e.Attrs)
+		}
 		_, err := login(t, address, session.Account{Password: "wrong"})
 		if !errors.Is(err, sasl.NotAuthorized) {
 			t.Errorf("wrong password: %v", err)

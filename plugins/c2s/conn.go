@@ -138,7 +138,9 @@ func (c *conn) login(direct bool) (jid.JID, error) {
 				return jid.JID{}, err
 			}
 		case session.Ready:
-			return r.Account(), nil
+			account := r.Account()
+			c.s.env.Log().Info("logged in", "account", account.String(), "client", c.remote())
+			return account, nil
 		case session.Close:
 			return jid.JID{}, reply.Err
 		}
