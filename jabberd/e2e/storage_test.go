@@ -19,6 +19,14 @@ xdb "old" {
 }
 `
 
+// The host needs somebody who has its users.
+const users = `
+service "users" {
+  host "localhost" {}
+  load "sm" {}
+}
+`
+
 const newStore = `
 xdb "new" {
   host "localhost" {}
@@ -33,7 +41,7 @@ func (r *running) restartWith(isolation string, sections ...string) {
 	if r.cmd != nil {
 		r.stop()
 	}
-	text := fmt.Sprintf("engine {\n  data_dir = %q\n  isolation = %q\n}\n%s", r.data, isolation, strings.Join(sections, ""))
+	text := fmt.Sprintf("engine {\n  data_dir = %q\n  isolation = %q\n}\n%s", r.data, isolation, users+strings.Join(sections, ""))
 	file := filepath.Join(r.data, "test.hcl")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)
