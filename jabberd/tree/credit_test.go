@@ -5,7 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -194,34 +194,65 @@ func TestAProcessThatIsAwayIsNotWaitedForByTooMany(t *testing.T) {
 }
 
 // TestAFloodOfLogEntriesIsBounded has a log handler that is stuck while another
-// writes far too much.
+// writes far too much: what waits is dropped, the oldest first.
 func TestAFloodOfLogEntriesIsBounded(t *testing.T) {
 	both(t, func(t *testing.T, at func(string) string) {
 		const n, most = 15000, 10000
 		hold := make(chan struct{})
-		var got atomic.Int32
-		r := newRig(t, map[string]handle{"speaker": claim, "log": func(context.Context, module.Env, *packet.Packet) (packet.Verdict, error) {
+		var mu sync.Mutex
+		var got []int
+		r := newRig(t, map[string]handle{"speaker": claim, "log": func(_ context.Context, _ module.Env, p *packet.Packet) (packet.Verdict, error) {
 			<-hold
-			got.Add(1)
+			number, err := strconv.Atoi(string(p.Body))
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				got = append(got, number)
+			}
 			return packet.Claim, nil
 		}})
 		r.section(normal("s"), []string{"home"}, at("speaker")).section(normal("log", packet.Log), []string{"*"}, "log").start()
-		for range n {
-			r.env("speaker").Log().Info("again")
+		for i := range n {
+			r.env("speaker").Log().Info(strconv.Itoa(i))
 		}
-		until := time.Now().Add(10 * time.Second)
-		for dropped := uint64(0); dropped < n-most; runtime.Gosched() {
-			dropped = 0
-			for _, e := range r.engines {
-				dropped += e.Counts()[packet.Log].Dropped
+		r.awaitDropped(n - most)
+		close(hold)
+		for until := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+			mu.Lock()
+			seen := len(got)
+			mu.Unlock()
+			if seen == most {
+				break
 			}
 			if time.Now().After(until) {
-				t.Fatalf("%d of %d entries are dropped", dropped, n-most)
+				t.Fatalf("%d of %d entries came", seen, most)
 			}
 		}
-		close(hold)
-		for got.Load() < most {
-			runtime.Gosched()
+		gap := 0
+		for gap < most && got[gap] == gap {
+			gap++
+		}
+		for i, number := range got { // those that had begun, and the newest of the others
+			if want := i + n - most; i >= gap && number != want || gap == 0 || gap > 1000 {
+				t.Fatalf("entry %d came as number %d, after the first %d", number, i, gap)
+			}
 		}
 	})
+}
+
+// awaitDropped waits until so many log entries were dropped.
+func (r *rig) awaitDropped(want uint64) {
+	r.t.Helper()
+	for until := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		dropped := uint64(0)
+		for _, e := range r.engines {
+			dropped += e.Counts()[packet.Log].Dropped
+		}
+		if dropped >= want {
+			return
+		}
+		if time.Now().After(until) {
+			r.t.Fatalf("%d of %d entries are dropped", dropped, want)
+		}
+	}
 }

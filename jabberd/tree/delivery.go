@@ -31,7 +31,7 @@ type delivery struct {
 	answer *packet.Packet // XDB
 
 	deadline int64 // coarse clock
-	entry    bool  // a log entry that counts as pending
+	entry    bool  // a log entry; see logs.admit
 	replica  bool  // it copies to one store what another has changed
 	observer bool  // a copy for a section that observes
 	passes   bool  // plugin: it was to pass through when its turn came; see pipeOf
@@ -121,7 +121,7 @@ func (e *Engine) settle(d *delivery) {
 	case d.replica && d.failed:
 		e.stale.failed(d)
 	case d.entry:
-		e.log.pending.Add(-1)
+		e.log.settled()
 	case d.waiter != nil:
 		d.waiter.end(d)
 	default:

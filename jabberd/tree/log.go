@@ -5,27 +5,31 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jabberii/server/jabberd/packet"
 )
 
-// Entries above maxEntries under way, and fallback entries above fallbackRate
-// a second, are dropped.
+// Of entries maxEntries are in the tree at once, and maxBacklog wait to be; of
+// more the oldest that wait are dropped. Fallback entries above fallbackRate a
+// second are dropped.
 const (
-	maxEntries   = 10000
+	maxEntries   = 256
+	maxBacklog   = 10000 - maxEntries
 	fallbackRate = 1000
 )
 
 // logs makes log packets of what handlers and the engine itself have to say.
 type logs struct {
-	e       *Engine
-	pending atomic.Int64
+	e *Engine
 
-	mu     sync.Mutex
-	second int64
-	count  int
+	mu      sync.Mutex
+	under   int       // entries in the tree
+	first   *delivery // waits to enter it, linked by next
+	last    *delivery
+	waiting int
+	second  int64 // of the last fallback entry
+	count   int   // of them in that second
 }
 
 // of returns the logger of one link.
@@ -160,16 +164,56 @@ func (g *logs) entry(p *packet.Packet, loop bool) {
 	e.release(w)
 }
 
-// admit counts an entry that is to enter the tree. It drops one too many: the
-// writers of entries do not wait, and what takes them may be slow.
+// admit reports whether an entry may enter the tree now. Otherwise it waits
+// until others have ended: the writers of entries do not wait, and what takes
+// them may be slow. When too many wait the oldest is dropped.
 func (g *logs) admit(p *packet.Packet) bool {
-	if g.pending.Add(1) <= maxEntries {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.under < maxEntries {
+		g.under++
 		return true
 	}
-	g.pending.Add(-1)
-	g.e.counts.entered(p)
-	g.e.counts.dropped[packet.Log].Add(1)
+	d := g.e.pool.get(p)
+	d.entry = true
+	if g.first == nil {
+		g.first = d
+	} else {
+		g.last.next = d
+	}
+	g.last = d
+	if g.waiting++; g.waiting > maxBacklog {
+		oldest := g.oldest()
+		g.e.counts.entered(&oldest.p)
+		g.e.counts.dropped[packet.Log].Add(1)
+		g.e.pool.put(oldest)
+	}
 	return false
+}
+
+// oldest takes the entry that has waited longest; the lock is held.
+func (g *logs) oldest() *delivery {
+	d := g.first
+	if d != nil {
+		g.first, d.next = d.next, nil
+		g.waiting--
+	}
+	return d
+}
+
+// settled is called when an entry has left the tree: the next may enter it. The
+// lock is held meanwhile, so that those of one writer enter in order.
+func (g *logs) settled() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	d := g.oldest()
+	if d == nil {
+		g.under--
+		return
+	}
+	d.key = g.e.keys.of(&d.p)
+	g.e.counts.entered(&d.p)
+	g.e.workers.submit(g.e.keys.enter(d, g.e.pipeOf))
 }
 
 // fallback is where entries go that no section claims.
