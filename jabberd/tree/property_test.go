@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,16 +24,18 @@ import (
 type world struct {
 	hosts    []string
 	sections []worldSection
+	windows  []int // of the sources
 }
 
 type worldSection struct {
 	hosts   []string
 	links   []int
 	observe bool
+	queue   int // 0 is the default
 }
 
 func drawWorld(t *rapid.T) world {
-	w := world{hosts: []string{"h0", "h1", "h2", "h3"}}
+	w := world{hosts: []string{"h0", "h1", "h2", "h3"}, windows: []int{1, 4, 7}}
 	link := 0
 	for range rapid.IntRange(1, 4).Draw(t, "sections") {
 		s := worldSection{observe: rapid.IntRange(0, 4).Draw(t, "observe") == 0}
@@ -46,6 +49,39 @@ func drawWorld(t *rapid.T) world {
 	return w
 }
 
+// narrow draws queues that may be full, and windows.
+func (w *world) narrow(t *rapid.T) {
+	for i := range w.sections {
+		w.sections[i].queue = rapid.SampledFrom([]int{0, 1, 2, 8}).Draw(t, "queue")
+	}
+	for i := range w.windows {
+		w.windows[i] = rapid.SampledFrom([]int{1, 2, 3, 12}).Draw(t, "window")
+	}
+}
+
+// isNarrow reports whether a section that has the handler n, or that of any
+// handler if n is -1, has a queue that may be full.
+func (w *world) isNarrow(n int) bool {
+	return slices.ContainsFunc(w.sections, func(s worldSection) bool {
+		return s.queue > 0 && (n < 0 || slices.Contains(s.links, n))
+	})
+}
+
+// mayMiss reports whether an event may stay out because a queue is full: that
+// of its handler's section, or of one that its packet came by.
+func (w *world) mayMiss(event string) bool {
+	fields := strings.Fields(event)
+	parts := strings.Split(fields[1], ".")
+	for i, part := range parts[1:] {
+		parts[i] = part[:len(part)-1] // the handler that delivered it
+	}
+	parts[len(parts)-1] = fields[0]
+	return slices.ContainsFunc(parts, func(part string) bool {
+		n, _ := strconv.Atoi(part)
+		return w.isNarrow(n)
+	})
+}
+
 // A trace is what was seen of a run.
 type trace struct {
 	mu      sync.Mutex
@@ -53,6 +89,7 @@ type trace struct {
 	order   map[string][][]int // by handler and how packets came to it: their numbers, of those seen first
 	results map[string]packet.Result
 	told    map[string]int // outcomes by id
+	full    int            // outcomes that are resource-constraint
 	settled sync.WaitGroup
 }
 
@@ -145,21 +182,24 @@ func (w *world) run(t *rapid.T, tt *testing.T, places map[int]string, packets in
 			links = append(links, name)
 		}
 		m := normal("s" + strconv.Itoa(i))
-		m.Observe = s.observe
+		m.Observe, m.Queue = s.observe, s.queue
 		r.section(m, s.hosts, links...)
 	}
 	r.section(normal("start"), []string{"home"}, "z/start").start()
 	defer r.close()
-	const sources = 3
+	sources := len(w.windows)
 	tr.settled.Add(sources * packets)
 	var wg sync.WaitGroup
 	for i := range sources {
-		s := r.env("start").Source(module.SourceConfig{Window: 1 + i*3, Own: i == 0, Settled: func(list []packet.Outcome) {
+		s := r.env("start").Source(module.SourceConfig{Window: w.windows[i], Own: i == 0, Settled: func(list []packet.Outcome) {
 			for _, o := range list {
 				tr.mu.Lock()
 				id := strconv.Itoa(int(o.Tag))
 				tr.told[id]++
 				tr.results[id] = o.Result
+				if o.Reason != nil && o.Reason.Condition == "resource-constraint" {
+					tr.full++
+				}
 				tr.mu.Unlock()
 				tr.settled.Done()
 			}
@@ -247,39 +287,81 @@ func TestAnyPlacementDoesTheSame(t *testing.T) {
 // each packet still has one outcome, the one that it would have had, and what
 // handlers see for the first time is in order.
 func TestNothingVanishesWhenProcessesDie(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) { checkDeaths(rt, t, drawWorld(rt)) })
+}
+
+// TestNothingVanishesWhenQueuesAreFull is the same with queues so short that
+// much is bounced while a process is away.
+func TestNothingVanishesWhenQueuesAreFull(t *testing.T) {
+	worlds, full := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		w := drawWorld(rt)
-		places := drawPlaces(rt, w)
-		for n := range places {
-			if places[n] == "z" || places[n] == "" {
-				places[n] = "a" // the process of the sources lives
-			}
+		w.narrow(rt)
+		worlds++
+		full += checkDeaths(rt, t, w)
+	})
+	t.Logf("%d packets of %d worlds were bounced because a queue was full", full, worlds)
+	if full == 0 && worlds >= 50 {
+		t.Error("no queue was ever full")
+	}
+}
+
+// checkDeaths kills processes of w and returns how many packets found a queue
+// full. Such a packet is refused whatever else would have become of it.
+func checkDeaths(rt *rapid.T, t *testing.T, w world) int {
+	places := drawPlaces(rt, w)
+	for n := range places {
+		if places[n] == "z" || places[n] == "" {
+			places[n] = "a" // the process of the sources lives
 		}
-		kills := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "core"}), 1, 2).Draw(rt, "kills")
-		want := w.run(rt, t, nil, 12, nil)
-		got := w.run(rt, t, places, 12, func(r *rig, _ int) {
-			for _, k := range kills {
-				switch {
-				case k == "core":
-					r.killCore()
-				case r.plugins[k] != nil:
-					r.kill(k)
-				}
-			}
-		})
-		got.check(rt)
-		// Who loses the core and another process at once may get what both
-		// knew of after what came behind it.
-		if n := len(kills); kills[0] == kills[n-1] || !slices.Contains(kills, "core") {
-			got.checkOrder(rt)
-		}
-		if !maps.Equal(want.results, got.results) {
-			rt.Errorf("outcomes differ:\n%v\n%v", want.results, got.results)
-		}
-		for event := range want.events {
-			if got.events[event] == 0 {
-				rt.Errorf("nobody saw %s", event)
+	}
+	kills := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "core"}), 1, 2).Draw(rt, "kills")
+	away := rapid.SampledFrom([]uint64{0, 10, 40}).Draw(rt, "enter while it is away")
+	want := w.run(rt, t, nil, 12, nil)
+	got := w.run(rt, t, places, 12, func(r *rig, _ int) {
+		for _, k := range kills {
+			switch {
+			case k == "core":
+				r.killCore()
+			case r.plugins[k] != nil:
+				r.cut(k)
+				r.awaitEntered(away)
+				r.restart(k)
 			}
 		}
 	})
+	got.check(rt)
+	// Who loses the core and another process at once may get what both
+	// knew of after what came behind it.
+	if n := len(kills); kills[0] == kills[n-1] || !slices.Contains(kills, "core") {
+		got.checkOrder(rt)
+	}
+	for id, result := range want.results {
+		if r, told := got.results[id]; r != result && !(told && r == packet.Refused && w.isNarrow(-1)) {
+			rt.Errorf("packet %s ended %v, want %v", id, r, result)
+		}
+	}
+	for event := range want.events {
+		if got.events[event] == 0 && !w.mayMiss(event) {
+			rt.Errorf("nobody saw %s", event)
+		}
+	}
+	for event := range got.events {
+		if want.events[event] == 0 {
+			rt.Errorf("somebody saw %s", event)
+		}
+	}
+	return got.full
+}
+
+// awaitEntered waits until so many packets have entered the core, or no more
+// seem to.
+func (r *rig) awaitEntered(more uint64) {
+	start := r.core.Counts()[packet.Normal].Entered
+	for range 1000 {
+		if r.core.Counts()[packet.Normal].Entered >= start+more {
+			return
+		}
+		runtime.Gosched()
+	}
 }

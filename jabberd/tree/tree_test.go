@@ -181,6 +181,11 @@ func (r *rig) link(name string, e *tree.Engine) {
 // kill ends a plugin's process as kill -9 does, and starts it anew.
 func (r *rig) kill(name string) {
 	r.cut(name)
+	r.restart(name)
+}
+
+// restart starts a process that was cut anew.
+func (r *rig) restart(name string) {
 	r.launch(name)
 	e := r.plugins[name]
 	e.Make(r.plan)
