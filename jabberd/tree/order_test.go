@@ -61,9 +61,16 @@ func TestOrderWhenASectionBecomesLocal(t *testing.T) {
 
 // TestOrderWhileHostsComeAndGo forwards numbered packets of several keys to a
 // host that is again and again attached to a section of the forwarding process,
-// and detached, so that the packets go to one of another process.
+// and detached, so that the packets go to one of another process. Queues are of
+// one packet: they bound what waits for a process that is away, and none is.
 func TestOrderWhileHostsComeAndGo(t *testing.T) {
-	const keys, each = 8, 500
+	for window, each := range map[int]int{1: 50, 2: 100, 8: 250, 256: 500} {
+		t.Run("window of "+strconv.Itoa(window), func(t *testing.T) { checkOrderWhileHostsComeAndGo(t, window, each) })
+	}
+}
+
+func checkOrderWhileHostsComeAndGo(t *testing.T, window, each int) {
+	const keys = 8
 	var mu sync.Mutex
 	var last [keys]int
 	var near, far int
@@ -82,10 +89,14 @@ func TestOrderWhileHostsComeAndGo(t *testing.T) {
 	}
 	r := newRig(t, map[string]handle{"forward": forward("x@late"), "near": arrived(&near), "far": arrived(&far), "source": claim})
 	r.section(normal("m"), []string{"mid"}, "p/forward").section(normal("n"), nil, "p/near").
-		section(normal("s"), []string{"home"}, "z/source").section(normal("f"), []string{"*"}, "k/far").start()
+		section(normal("s"), []string{"home"}, "z/source").section(normal("f"), []string{"*"}, "k/far")
+	for i := range r.plan {
+		r.plan[i].Queue = 1
+	}
+	r.start()
 	var ended sync.WaitGroup
 	ended.Add(keys * each)
-	s := r.env("source").Source(module.SourceConfig{Window: 256, Settled: func(o []packet.Outcome) {
+	s := r.env("source").Source(module.SourceConfig{Window: window, Settled: func(o []packet.Outcome) {
 		for range o {
 			ended.Done()
 		}
@@ -101,8 +112,17 @@ func TestOrderWhileHostsComeAndGo(t *testing.T) {
 		}
 		ended.Wait()
 	}()
-	changes := 0
-	for env := r.env("near"); ; changes++ {
+	changes := attachAndDetach(t, r.env("near"), over)
+	if near+far != keys*each || window > 8 && (near == 0 || far == 0) {
+		t.Errorf("%d came here and %d there", near, far)
+	}
+	t.Logf("%d changes, %d packets here, %d there", changes, near, far)
+}
+
+// attachAndDetach attaches the host "late" and detaches it until all is over,
+// and returns how often it did.
+func attachAndDetach(t *testing.T, env module.Env, over <-chan struct{}) int {
+	for changes := 0; ; changes++ {
 		change := env.Attach
 		if changes%2 == 1 {
 			change = env.Detach
@@ -112,11 +132,7 @@ func TestOrderWhileHostsComeAndGo(t *testing.T) {
 		}
 		select {
 		case <-over:
-			if near+far != keys*each || near == 0 || far == 0 {
-				t.Errorf("%d came here and %d there", near, far)
-			}
-			t.Logf("%d changes, %d packets here, %d there", changes, near, far)
-			return
+			return changes
 		default:
 		}
 	}
