@@ -76,6 +76,7 @@ func (p *program) serve(cmd *cobra.Command, src cli.Source) error {
 	case err != nil:
 		return err
 	}
+	s.Announce()
 	hello(cmd.ErrOrStderr(), f)
 	for ctx.Err() == nil {
 		select {

@@ -58,6 +58,11 @@ type Server struct {
 	keeping  sync.WaitGroup
 }
 
+// Announce says in the log that the server is up.
+func (s *Server) Announce() {
+	s.log.Info("jabberd is up", "pid", os.Getpid(), "processes", len(s.processes), "sections", len(s.sections))
+}
+
 // Start brings a server up. All that is wrong with blocks is returned at once,
 // as [LinkErrors].
 func Start(ctx context.Context, plan Plan) (*Server, error) {
@@ -179,7 +184,6 @@ func (s *Server) start(ctx context.Context, places []*place) error {
 		s.keeping.Go(p.keep)
 	}
 	s.keeping.Go(s.healer.run)
-	s.log.Info("jabberd is up", "pid", os.Getpid(), "processes", len(s.processes), "sections", len(s.sections))
 	return nil
 }
 
