@@ -85,6 +85,7 @@ func (p *program) serve(cmd *cobra.Command, src cli.Source) error {
 		case <-ctx.Done():
 		}
 	}
+	s.AnnounceStop()
 	fmt.Fprintln(cmd.ErrOrStderr(), "jabberd is stopping")
 	stop, cancel := context.WithTimeout(context.Background(), f.Engine.StopTimeout.Std())
 	defer cancel()

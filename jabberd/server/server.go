@@ -58,6 +58,9 @@ type Server struct {
 	keeping  sync.WaitGroup
 }
 
+// AnnounceStop says in the log that the server is about to stop.
+func (s *Server) AnnounceStop() { s.log.Info("jabberd is stopping") }
+
 // Announce says in the log that the server is up.
 func (s *Server) Announce() {
 	s.log.Info("jabberd is up", "pid", os.Getpid(), "processes", len(s.processes), "sections", len(s.sections))
@@ -289,7 +292,6 @@ func (s *Server) Stop(ctx context.Context) error {
 		<-s.life.Done()
 		return nil
 	}
-	s.log.Info("jabberd is stopping")
 	s.halt()
 	var errs []error
 	for rank := ranks - 1; rank >= 0; rank-- {
