@@ -28,6 +28,10 @@ func define() module.Module {
 	m := module.Define("accept", "Connections of external components (XEP-0114). Each host of the section is a component, which is sent "+
 		"the packets for it, and what it says enters the tree. With the block native, the connection of another jabberd instead, over TLS.", module.On(packet.Normal, packet.Session), New)
 	m.Claims = module.ClaimsAll
+	m.XEPs = []module.XEP{
+		{Number: 114, Name: "Jabber Component Protocol", Version: "1.6"},
+		{Number: 199, Name: "XMPP Ping", Version: "2.0.1"},
+	}
 	return m
 }
 

@@ -26,6 +26,10 @@ func define() module.Module {
 	m := module.Define("connect", "A connection to another server, as its component (XEP-0114). Packets for the section are sent to that "+
 		"server, and what it says enters the tree. With the block native, the connection to another jabberd, over TLS.", module.On(packet.Normal, packet.Session), New)
 	m.Claims = module.ClaimsAll
+	m.XEPs = []module.XEP{
+		{Number: 114, Name: "Jabber Component Protocol", Version: "1.6"},
+		{Number: 199, Name: "XMPP Ping", Version: "2.0.1"},
+	}
 	return m
 }
 

@@ -43,6 +43,11 @@ func catalog() config.Catalog {
 	load := module.Module{Name: "load", Doc: "Starts a service.", Label: "name of the service", Services: []module.Module{
 		module.Define("sm", "Sessions of users.", module.On(packet.Session), func(module.Env, struct{}) (packet.Handler, error) { return quiet, nil }),
 	}}
+	load.Services[0].XEPs = []module.XEP{
+		{Number: 198, Name: "Stream Management", Version: "1.6.3"},
+		{Number: 45, Name: "Multi-User Chat", Version: "1.35.5", Partial: true, Note: "no <rooms> & more"},
+	}
+	file.XEPs = []module.XEP{{Number: 198, Name: "Stream Management", Version: "1.0", Partial: true}}
 	return config.Catalog{Modules: []module.Module{host, load, file}}
 }
 
@@ -243,6 +248,29 @@ func TestModules(t *testing.T) {
 	write(t, "plugin.hcl", "plugin \"theirs\" { path = \"x\" }\n")
 	if _, complaints, err := jabberd(t, server(), "", "modules", "--config", "plugin.hcl"); !errors.Is(err, cli.ErrComplaints) || !strings.Contains(complaints, "theirs: it is not there.") {
 		t.Errorf("%v %q", err, complaints)
+	}
+}
+
+func TestStandards(t *testing.T) {
+	out, _, err := jabberd(t, server(), "", "modules", "--xeps")
+	want := "XEP-0045  1.35.5  Multi-User Chat    sm        in part: no <rooms> & more\n" +
+		"XEP-0198  1.6.3   Stream Management  sm, file  \n"
+	if err != nil || out != want {
+		t.Errorf("%v\n%s", err, out)
+	}
+	var list []module.Standard
+	if out, _, err := jabberd(t, server(), "", "modules", "--xeps", "--json"); err != nil || json.Unmarshal([]byte(out), &list) != nil || list[1].Number != 198 || len(list[1].Modules) != 2 {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, _, err = jabberd(t, server(), "", "modules", "--doap")
+	for _, want := range []string{
+		"<xmpp:xep rdf:resource='https://xmpp.org/extensions/xep-0045.html'/>\n        <xmpp:version>1.35.5</xmpp:version>\n        <xmpp:status>partial</xmpp:status>",
+		"<xmpp:note>no &lt;rooms&gt; &amp; more</xmpp:note>",
+		"<implements rdf:resource='https://xmpp.org/rfcs/rfc6120.html'/>",
+	} {
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("%v, no %q in\n%s", err, want, out)
+		}
 	}
 }
 

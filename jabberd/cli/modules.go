@@ -18,22 +18,28 @@ import (
 // modules is jabberd modules: what a configuration can name.
 func (s Server) modules() *cobra.Command {
 	var src Source
-	var asJSON bool
+	var asJSON, xeps, asDOAP bool
 	cmd := &cobra.Command{
 		Use:   "modules [NAME]",
 		Short: "List the modules, or explain one",
 		Long: `List what a configuration can name: the modules, the services among them, and the
 blocks of the server itself. With a NAME, print its documentation: what it does and
 what arguments it has. Modules of plugins are there if --config names a
-configuration that has the plugins.`,
-		Example: "  jabberd modules accept",
+configuration that has the plugins. With --xeps, list the extensions of XMPP that
+they bring, each with the version that was followed.`,
+		Example: "  jabberd modules accept\n  jabberd modules --xeps",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			modules, err := s.described(cmd, src)
 			if err != nil {
 				return err
 			}
-			if len(args) == 0 {
+			switch {
+			case asDOAP:
+				return doap(cmd.OutOrStdout(), module.Standards(modules))
+			case xeps:
+				return standards(cmd.OutOrStdout(), module.Standards(modules), asJSON)
+			case len(args) == 0:
 				return list(cmd.OutOrStdout(), modules, asJSON)
 			}
 			found := slices.DeleteFunc(flat(modules), func(m module.Module) bool { return m.Name != args[0] })
@@ -54,6 +60,10 @@ configuration that has the plugins.`,
 	src.Flags(cmd)
 	cmd.Flags().StringVar(&src.Path, "config", "", "a configuration whose plugins count too")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write descriptions as JSON")
+	cmd.Flags().BoolVar(&xeps, "xeps", false, "list the extensions of XMPP instead")
+	cmd.Flags().BoolVar(&asDOAP, "doap", false, "write them as a DOAP file (XEP-0453)")
+	cmd.MarkFlagsMutuallyExclusive("xeps", "doap")
+	cmd.MarkFlagsMutuallyExclusive("json", "doap")
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp

@@ -41,6 +41,13 @@ func Reference(m module.Module) string {
 			fmt.Fprintf(&out, "| `%s` | %s | %s |\n", s.Name, kindNames(s.Kinds), cell(Summary(s)))
 		}
 	}
+	if len(m.XEPs) > 0 {
+		out.WriteString("\n| standard | version | |\n|---|---|---|\n")
+		for _, x := range m.XEPs {
+			fmt.Fprintf(&out, "| [%s](https://xmpp.org/extensions/%s.html) %s | %s | %s |\n",
+				x.ID(), strings.ToLower(x.ID()), cell(x.Name), cell(x.Version), cell(x.State()))
+		}
+	}
 	return out.String()
 }
 

@@ -29,6 +29,11 @@ func (m Module) Check() error {
 	default:
 		return fmt.Errorf("module %s: claims is %q, not all, none or left out", m.Name, m.Claims)
 	}
+	for _, x := range m.XEPs {
+		if x.Number < 1 || x.Number > 9999 || x.Name == "" || x.Version == "" {
+			return fmt.Errorf("module %s: %s wants a number from 1 to 9999, a name and a version", m.Name, x.ID())
+		}
+	}
 	if err := checkArgs(m.Args, 0); err != nil {
 		return fmt.Errorf("module %s: %w", m.Name, err)
 	}

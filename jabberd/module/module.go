@@ -65,6 +65,9 @@ type Module struct {
 	// The check of a configuration warns by it.
 	Needs []packet.Kind `json:"needs,omitempty"`
 
+	// XEPs are the extensions of XMPP that it brings to a server.
+	XEPs []XEP `json:"xeps,omitempty"`
+
 	// New makes a handler from the arguments as a JSON object. What is left
 	// out has its default. It may be called many times, from many goroutines,
 	// and has no effects but Attach. A wrong argument is reported as *ArgError.

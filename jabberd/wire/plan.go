@@ -37,7 +37,7 @@ func sendModule(m module.Module) *plugin.Module {
 	return &plugin.Module{
 		Name: m.Name, Doc: m.Doc, Kinds: each(m.Kinds, sendKind), Args: each(m.Args, sendArg), Label: m.Label,
 		Services: each(m.Services, sendModule), Passive: m.Passive, Claims: string(m.Claims), Attaches: m.Attaches,
-		Needs: each(m.Needs, sendKind),
+		Needs: each(m.Needs, sendKind), Xeps: each(m.XEPs, sendXEP),
 	}
 }
 
@@ -45,8 +45,16 @@ func takeModule(m *plugin.Module) module.Module {
 	return module.Module{
 		Name: m.Name, Doc: m.Doc, Kinds: each(m.Kinds, takeKind), Args: each(m.Args, takeArg), Label: m.Label,
 		Services: each(m.Services, takeModule), Passive: m.Passive, Claims: module.Claims(m.Claims), Attaches: m.Attaches,
-		Needs: each(m.Needs, takeKind),
+		Needs: each(m.Needs, takeKind), XEPs: each(m.Xeps, takeXEP),
 	}
+}
+
+func sendXEP(x module.XEP) *plugin.XEP {
+	return &plugin.XEP{Number: int32(x.Number), Name: x.Name, Version: x.Version, Partial: x.Partial, Note: x.Note}
+}
+
+func takeXEP(x *plugin.XEP) module.XEP {
+	return module.XEP{Number: int(x.Number), Name: x.Name, Version: x.Version, Partial: x.Partial, Note: x.Note}
 }
 
 func sendArg(a module.Arg) *plugin.Arg {

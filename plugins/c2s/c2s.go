@@ -25,8 +25,14 @@ import (
 )
 
 // Module is the service as a configuration names it: load "c2s".
-var Module = module.Define("c2s", "Connections of clients: XMPP streams over TCP with STARTTLS or direct TLS, and SASL. "+
-	"Each client's stanzas go to its session as packets of kind session.", module.On(packet.Session), New)
+var Module = define()
+
+func define() module.Module {
+	m := module.Define("c2s", "Connections of clients: XMPP streams over TCP with STARTTLS or direct TLS, and SASL. "+
+		"Each client's stanzas go to its session as packets of kind session.", module.On(packet.Session), New)
+	m.XEPs = standards
+	return m
+}
 
 // Args are the arguments of c2s.
 type Args struct {

@@ -46,6 +46,7 @@ func define() module.Module {
 		"offline messages and stream management. It stands in a service section, whose hosts are the accounts' domains.",
 		module.On(packet.Normal, packet.Session), New)
 	m.Needs = module.On(packet.Normal, packet.Session, packet.XDB)
+	m.XEPs = standards
 	return m
 }
 

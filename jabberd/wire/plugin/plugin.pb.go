@@ -422,6 +422,7 @@ type Module struct {
 	Claims        string                 `protobuf:"bytes,8,opt,name=claims,proto3" json:"claims,omitempty"`                                    // all, none, or "" for some: which packets it claims
 	Attaches      bool                   `protobuf:"varint,9,opt,name=attaches,proto3" json:"attaches,omitempty"`                               // it attaches hosts while it runs
 	Needs         []Kind                 `protobuf:"varint,10,rep,packed,name=needs,proto3,enum=jabberd.plugin.v1.Kind" json:"needs,omitempty"` // it does not work without: those of kinds in its own section, others anywhere
+	Xeps          []*XEP                 `protobuf:"bytes,11,rep,name=xeps,proto3" json:"xeps,omitempty"`                                       // the extensions of XMPP that it brings
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -526,6 +527,90 @@ func (x *Module) GetNeeds() []Kind {
 	return nil
 }
 
+func (x *Module) GetXeps() []*XEP {
+	if x != nil {
+		return x.Xeps
+	}
+	return nil
+}
+
+// A XEP is an extension of XMPP that a module implements.
+type XEP struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        int32                  `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`        // the document's title
+	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`  // of the document that was followed
+	Partial       bool                   `protobuf:"varint,4,opt,name=partial,proto3" json:"partial,omitempty"` // some of what it asks of a server is not there
+	Note          string                 `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`        // of a partial one, what is missing
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *XEP) Reset() {
+	*x = XEP{}
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *XEP) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*XEP) ProtoMessage() {}
+
+func (x *XEP) ProtoReflect() protoreflect.Message {
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use XEP.ProtoReflect.Descriptor instead.
+func (*XEP) Descriptor() ([]byte, []int) {
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *XEP) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *XEP) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *XEP) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *XEP) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
+}
+
+func (x *XEP) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
 // An Arg is one argument of a module. jabberd decodes and checks arguments by
 // it, and complains with the place in the file. What the file leaves out has its
 // default in the arguments of the link. Without one it is not there.
@@ -547,7 +632,7 @@ type Arg struct {
 
 func (x *Arg) Reset() {
 	*x = Arg{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[3]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -559,7 +644,7 @@ func (x *Arg) String() string {
 func (*Arg) ProtoMessage() {}
 
 func (x *Arg) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[3]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -572,7 +657,7 @@ func (x *Arg) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Arg.ProtoReflect.Descriptor instead.
 func (*Arg) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{3}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Arg) GetName() string {
@@ -658,7 +743,7 @@ type MakeRequest struct {
 
 func (x *MakeRequest) Reset() {
 	*x = MakeRequest{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[4]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -670,7 +755,7 @@ func (x *MakeRequest) String() string {
 func (*MakeRequest) ProtoMessage() {}
 
 func (x *MakeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[4]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -683,7 +768,7 @@ func (x *MakeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequest.ProtoReflect.Descriptor instead.
 func (*MakeRequest) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{4}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *MakeRequest) GetProcess() string {
@@ -739,7 +824,7 @@ type Section struct {
 
 func (x *Section) Reset() {
 	*x = Section{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[5]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +836,7 @@ func (x *Section) String() string {
 func (*Section) ProtoMessage() {}
 
 func (x *Section) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[5]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +849,7 @@ func (x *Section) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Section.ProtoReflect.Descriptor instead.
 func (*Section) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{5}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Section) GetId() string {
@@ -847,7 +932,7 @@ type Link struct {
 
 func (x *Link) Reset() {
 	*x = Link{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[6]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -859,7 +944,7 @@ func (x *Link) String() string {
 func (*Link) ProtoMessage() {}
 
 func (x *Link) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[6]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -872,7 +957,7 @@ func (x *Link) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Link.ProtoReflect.Descriptor instead.
 func (*Link) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{6}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Link) GetModule() string {
@@ -942,7 +1027,7 @@ type LinkRef struct {
 
 func (x *LinkRef) Reset() {
 	*x = LinkRef{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[7]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1039,7 @@ func (x *LinkRef) String() string {
 func (*LinkRef) ProtoMessage() {}
 
 func (x *LinkRef) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[7]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,7 +1052,7 @@ func (x *LinkRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LinkRef.ProtoReflect.Descriptor instead.
 func (*LinkRef) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{7}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LinkRef) GetSection() uint32 {
@@ -996,7 +1081,7 @@ type LinkError struct {
 
 func (x *LinkError) Reset() {
 	*x = LinkError{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[8]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +1093,7 @@ func (x *LinkError) String() string {
 func (*LinkError) ProtoMessage() {}
 
 func (x *LinkError) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[8]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +1106,7 @@ func (x *LinkError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LinkError.ProtoReflect.Descriptor instead.
 func (*LinkError) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{8}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LinkError) GetAt() *LinkRef {
@@ -1057,7 +1142,7 @@ type Made struct {
 
 func (x *Made) Reset() {
 	*x = Made{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[9]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1154,7 @@ func (x *Made) String() string {
 func (*Made) ProtoMessage() {}
 
 func (x *Made) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[9]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1167,7 @@ func (x *Made) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Made.ProtoReflect.Descriptor instead.
 func (*Made) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{9}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Made) GetHosts() []*HostChange {
@@ -1116,7 +1201,7 @@ type MakeReply struct {
 
 func (x *MakeReply) Reset() {
 	*x = MakeReply{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[10]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1128,7 +1213,7 @@ func (x *MakeReply) String() string {
 func (*MakeReply) ProtoMessage() {}
 
 func (x *MakeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[10]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1141,7 +1226,7 @@ func (x *MakeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeReply.ProtoReflect.Descriptor instead.
 func (*MakeReply) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{10}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *MakeReply) GetMade() *Made {
@@ -1167,7 +1252,7 @@ type ArrangeRequest struct {
 
 func (x *ArrangeRequest) Reset() {
 	*x = ArrangeRequest{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[11]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1264,7 @@ func (x *ArrangeRequest) String() string {
 func (*ArrangeRequest) ProtoMessage() {}
 
 func (x *ArrangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[11]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1277,7 @@ func (x *ArrangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArrangeRequest.ProtoReflect.Descriptor instead.
 func (*ArrangeRequest) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{11}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ArrangeRequest) GetMade() *Made {
@@ -1210,7 +1295,7 @@ type ArrangeReply struct {
 
 func (x *ArrangeReply) Reset() {
 	*x = ArrangeReply{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[12]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1307,7 @@ func (x *ArrangeReply) String() string {
 func (*ArrangeReply) ProtoMessage() {}
 
 func (x *ArrangeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[12]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1320,7 @@ func (x *ArrangeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArrangeReply.ProtoReflect.Descriptor instead.
 func (*ArrangeReply) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{12}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{13}
 }
 
 type StartRequest struct {
@@ -1246,7 +1331,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[13]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1258,7 +1343,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[13]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1271,7 +1356,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{13}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{14}
 }
 
 type StartReply struct {
@@ -1283,7 +1368,7 @@ type StartReply struct {
 
 func (x *StartReply) Reset() {
 	*x = StartReply{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[14]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1380,7 @@ func (x *StartReply) String() string {
 func (*StartReply) ProtoMessage() {}
 
 func (x *StartReply) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[14]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1393,7 @@ func (x *StartReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartReply.ProtoReflect.Descriptor instead.
 func (*StartReply) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{14}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StartReply) GetError() *LinkError {
@@ -1326,7 +1411,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[15]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1423,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[15]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1436,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{15}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{16}
 }
 
 type RunReply struct {
@@ -1362,7 +1447,7 @@ type RunReply struct {
 
 func (x *RunReply) Reset() {
 	*x = RunReply{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[16]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1374,7 +1459,7 @@ func (x *RunReply) String() string {
 func (*RunReply) ProtoMessage() {}
 
 func (x *RunReply) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[16]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1387,7 +1472,7 @@ func (x *RunReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunReply.ProtoReflect.Descriptor instead.
 func (*RunReply) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{16}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{17}
 }
 
 type StopRequest struct {
@@ -1398,7 +1483,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[17]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1495,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[17]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1508,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{17}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{18}
 }
 
 type StopReply struct {
@@ -1435,7 +1520,7 @@ type StopReply struct {
 
 func (x *StopReply) Reset() {
 	*x = StopReply{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[18]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1447,7 +1532,7 @@ func (x *StopReply) String() string {
 func (*StopReply) ProtoMessage() {}
 
 func (x *StopReply) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[18]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1460,7 +1545,7 @@ func (x *StopReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopReply.ProtoReflect.Descriptor instead.
 func (*StopReply) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{18}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StopReply) GetError() string {
@@ -1480,7 +1565,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[19]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1492,7 +1577,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[19]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1505,7 +1590,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{19}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Frame) GetRecords() []*Record {
@@ -1531,7 +1616,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[20]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1543,7 +1628,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[20]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1556,7 +1641,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{20}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Record) GetRecord() isRecord_Record {
@@ -1659,7 +1744,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[21]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1756,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[21]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1769,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{21}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Token) GetHost() string {
@@ -1748,7 +1833,7 @@ type Packet struct {
 
 func (x *Packet) Reset() {
 	*x = Packet{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[22]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1760,7 +1845,7 @@ func (x *Packet) String() string {
 func (*Packet) ProtoMessage() {}
 
 func (x *Packet) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[22]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1773,7 +1858,7 @@ func (x *Packet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Packet.ProtoReflect.Descriptor instead.
 func (*Packet) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{22}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Packet) GetKind() Kind {
@@ -1908,7 +1993,7 @@ type Reject struct {
 
 func (x *Reject) Reset() {
 	*x = Reject{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[23]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1920,7 +2005,7 @@ func (x *Reject) String() string {
 func (*Reject) ProtoMessage() {}
 
 func (x *Reject) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[23]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1933,7 +2018,7 @@ func (x *Reject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reject.ProtoReflect.Descriptor instead.
 func (*Reject) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{23}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Reject) GetCondition() string {
@@ -1979,7 +2064,7 @@ type Walk struct {
 
 func (x *Walk) Reset() {
 	*x = Walk{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[24]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1991,7 +2076,7 @@ func (x *Walk) String() string {
 func (*Walk) ProtoMessage() {}
 
 func (x *Walk) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[24]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2004,7 +2089,7 @@ func (x *Walk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Walk.ProtoReflect.Descriptor instead.
 func (*Walk) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{24}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Walk) GetId() uint64 {
@@ -2094,7 +2179,7 @@ type Stop struct {
 
 func (x *Stop) Reset() {
 	*x = Stop{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[25]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2106,7 +2191,7 @@ func (x *Stop) String() string {
 func (*Stop) ProtoMessage() {}
 
 func (x *Stop) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[25]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2119,7 +2204,7 @@ func (x *Stop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stop.ProtoReflect.Descriptor instead.
 func (*Stop) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{25}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Stop) GetWalk() uint64 {
@@ -2187,7 +2272,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[26]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +2284,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[26]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +2297,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{26}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Delivery) GetNum() uint64 {
@@ -2276,7 +2361,7 @@ type Commit struct {
 
 func (x *Commit) Reset() {
 	*x = Commit{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[27]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2288,7 +2373,7 @@ func (x *Commit) String() string {
 func (*Commit) ProtoMessage() {}
 
 func (x *Commit) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[27]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2301,7 +2386,7 @@ func (x *Commit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commit.ProtoReflect.Descriptor instead.
 func (*Commit) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{27}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Commit) GetStops() []*Stop {
@@ -2339,7 +2424,7 @@ type Settlement struct {
 
 func (x *Settlement) Reset() {
 	*x = Settlement{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[28]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2351,7 +2436,7 @@ func (x *Settlement) String() string {
 func (*Settlement) ProtoMessage() {}
 
 func (x *Settlement) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[28]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2364,7 +2449,7 @@ func (x *Settlement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settlement.ProtoReflect.Descriptor instead.
 func (*Settlement) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{28}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Settlement) GetNum() uint64 {
@@ -2411,7 +2496,7 @@ type HostChange struct {
 
 func (x *HostChange) Reset() {
 	*x = HostChange{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[29]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2423,7 +2508,7 @@ func (x *HostChange) String() string {
 func (*HostChange) ProtoMessage() {}
 
 func (x *HostChange) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[29]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2436,7 +2521,7 @@ func (x *HostChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostChange.ProtoReflect.Descriptor instead.
 func (*HostChange) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{29}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HostChange) GetId() uint64 {
@@ -2490,7 +2575,7 @@ type Explain struct {
 
 func (x *Explain) Reset() {
 	*x = Explain{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[30]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2502,7 +2587,7 @@ func (x *Explain) String() string {
 func (*Explain) ProtoMessage() {}
 
 func (x *Explain) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[30]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2515,7 +2600,7 @@ func (x *Explain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explain.ProtoReflect.Descriptor instead.
 func (*Explain) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{30}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Explain) GetId() uint64 {
@@ -2576,7 +2661,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[31]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2588,7 +2673,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[31]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2601,7 +2686,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{31}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Step) GetModule() string {
@@ -2669,7 +2754,7 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\x02id\x18\x04 \x01(\x06R\x02id\x12\x12\n" +
 	"\x04plan\x18\x05 \x01(\tR\x04plan\x12+\n" +
 	"\x04made\x18\x06 \x01(\v2\x17.jabberd.plugin.v1.MadeR\x04made\x12\x16\n" +
-	"\x06socket\x18\a \x01(\tR\x06socket\"\xd3\x02\n" +
+	"\x06socket\x18\a \x01(\tR\x06socket\"\xff\x02\n" +
 	"\x06Module\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03doc\x18\x02 \x01(\tR\x03doc\x12-\n" +
@@ -2681,7 +2766,14 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\x06claims\x18\b \x01(\tR\x06claims\x12\x1a\n" +
 	"\battaches\x18\t \x01(\bR\battaches\x12-\n" +
 	"\x05needs\x18\n" +
-	" \x03(\x0e2\x17.jabberd.plugin.v1.KindR\x05needs\"\xff\x01\n" +
+	" \x03(\x0e2\x17.jabberd.plugin.v1.KindR\x05needs\x12*\n" +
+	"\x04xeps\x18\v \x03(\v2\x16.jabberd.plugin.v1.XEPR\x04xeps\"y\n" +
+	"\x03XEP\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x05R\x06number\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12\x18\n" +
+	"\apartial\x18\x04 \x01(\bR\apartial\x12\x12\n" +
+	"\x04note\x18\x05 \x01(\tR\x04note\"\xff\x01\n" +
 	"\x03Arg\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n" +
@@ -2885,7 +2977,7 @@ func file_jabberd_wire_plugin_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_jabberd_wire_plugin_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_jabberd_wire_plugin_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_jabberd_wire_plugin_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_jabberd_wire_plugin_plugin_proto_goTypes = []any{
 	(Kind)(0),               // 0: jabberd.plugin.v1.Kind
 	(Verdict)(0),            // 1: jabberd.plugin.v1.Verdict
@@ -2893,97 +2985,99 @@ var file_jabberd_wire_plugin_plugin_proto_goTypes = []any{
 	(*DescribeRequest)(nil), // 3: jabberd.plugin.v1.DescribeRequest
 	(*DescribeReply)(nil),   // 4: jabberd.plugin.v1.DescribeReply
 	(*Module)(nil),          // 5: jabberd.plugin.v1.Module
-	(*Arg)(nil),             // 6: jabberd.plugin.v1.Arg
-	(*MakeRequest)(nil),     // 7: jabberd.plugin.v1.MakeRequest
-	(*Section)(nil),         // 8: jabberd.plugin.v1.Section
-	(*Link)(nil),            // 9: jabberd.plugin.v1.Link
-	(*LinkRef)(nil),         // 10: jabberd.plugin.v1.LinkRef
-	(*LinkError)(nil),       // 11: jabberd.plugin.v1.LinkError
-	(*Made)(nil),            // 12: jabberd.plugin.v1.Made
-	(*MakeReply)(nil),       // 13: jabberd.plugin.v1.MakeReply
-	(*ArrangeRequest)(nil),  // 14: jabberd.plugin.v1.ArrangeRequest
-	(*ArrangeReply)(nil),    // 15: jabberd.plugin.v1.ArrangeReply
-	(*StartRequest)(nil),    // 16: jabberd.plugin.v1.StartRequest
-	(*StartReply)(nil),      // 17: jabberd.plugin.v1.StartReply
-	(*RunRequest)(nil),      // 18: jabberd.plugin.v1.RunRequest
-	(*RunReply)(nil),        // 19: jabberd.plugin.v1.RunReply
-	(*StopRequest)(nil),     // 20: jabberd.plugin.v1.StopRequest
-	(*StopReply)(nil),       // 21: jabberd.plugin.v1.StopReply
-	(*Frame)(nil),           // 22: jabberd.plugin.v1.Frame
-	(*Record)(nil),          // 23: jabberd.plugin.v1.Record
-	(*Token)(nil),           // 24: jabberd.plugin.v1.Token
-	(*Packet)(nil),          // 25: jabberd.plugin.v1.Packet
-	(*Reject)(nil),          // 26: jabberd.plugin.v1.Reject
-	(*Walk)(nil),            // 27: jabberd.plugin.v1.Walk
-	(*Stop)(nil),            // 28: jabberd.plugin.v1.Stop
-	(*Delivery)(nil),        // 29: jabberd.plugin.v1.Delivery
-	(*Commit)(nil),          // 30: jabberd.plugin.v1.Commit
-	(*Settlement)(nil),      // 31: jabberd.plugin.v1.Settlement
-	(*HostChange)(nil),      // 32: jabberd.plugin.v1.HostChange
-	(*Explain)(nil),         // 33: jabberd.plugin.v1.Explain
-	(*Step)(nil),            // 34: jabberd.plugin.v1.Step
+	(*XEP)(nil),             // 6: jabberd.plugin.v1.XEP
+	(*Arg)(nil),             // 7: jabberd.plugin.v1.Arg
+	(*MakeRequest)(nil),     // 8: jabberd.plugin.v1.MakeRequest
+	(*Section)(nil),         // 9: jabberd.plugin.v1.Section
+	(*Link)(nil),            // 10: jabberd.plugin.v1.Link
+	(*LinkRef)(nil),         // 11: jabberd.plugin.v1.LinkRef
+	(*LinkError)(nil),       // 12: jabberd.plugin.v1.LinkError
+	(*Made)(nil),            // 13: jabberd.plugin.v1.Made
+	(*MakeReply)(nil),       // 14: jabberd.plugin.v1.MakeReply
+	(*ArrangeRequest)(nil),  // 15: jabberd.plugin.v1.ArrangeRequest
+	(*ArrangeReply)(nil),    // 16: jabberd.plugin.v1.ArrangeReply
+	(*StartRequest)(nil),    // 17: jabberd.plugin.v1.StartRequest
+	(*StartReply)(nil),      // 18: jabberd.plugin.v1.StartReply
+	(*RunRequest)(nil),      // 19: jabberd.plugin.v1.RunRequest
+	(*RunReply)(nil),        // 20: jabberd.plugin.v1.RunReply
+	(*StopRequest)(nil),     // 21: jabberd.plugin.v1.StopRequest
+	(*StopReply)(nil),       // 22: jabberd.plugin.v1.StopReply
+	(*Frame)(nil),           // 23: jabberd.plugin.v1.Frame
+	(*Record)(nil),          // 24: jabberd.plugin.v1.Record
+	(*Token)(nil),           // 25: jabberd.plugin.v1.Token
+	(*Packet)(nil),          // 26: jabberd.plugin.v1.Packet
+	(*Reject)(nil),          // 27: jabberd.plugin.v1.Reject
+	(*Walk)(nil),            // 28: jabberd.plugin.v1.Walk
+	(*Stop)(nil),            // 29: jabberd.plugin.v1.Stop
+	(*Delivery)(nil),        // 30: jabberd.plugin.v1.Delivery
+	(*Commit)(nil),          // 31: jabberd.plugin.v1.Commit
+	(*Settlement)(nil),      // 32: jabberd.plugin.v1.Settlement
+	(*HostChange)(nil),      // 33: jabberd.plugin.v1.HostChange
+	(*Explain)(nil),         // 34: jabberd.plugin.v1.Explain
+	(*Step)(nil),            // 35: jabberd.plugin.v1.Step
 }
 var file_jabberd_wire_plugin_plugin_proto_depIdxs = []int32{
 	5,  // 0: jabberd.plugin.v1.DescribeReply.modules:type_name -> jabberd.plugin.v1.Module
-	12, // 1: jabberd.plugin.v1.DescribeReply.made:type_name -> jabberd.plugin.v1.Made
+	13, // 1: jabberd.plugin.v1.DescribeReply.made:type_name -> jabberd.plugin.v1.Made
 	0,  // 2: jabberd.plugin.v1.Module.kinds:type_name -> jabberd.plugin.v1.Kind
-	6,  // 3: jabberd.plugin.v1.Module.args:type_name -> jabberd.plugin.v1.Arg
+	7,  // 3: jabberd.plugin.v1.Module.args:type_name -> jabberd.plugin.v1.Arg
 	5,  // 4: jabberd.plugin.v1.Module.services:type_name -> jabberd.plugin.v1.Module
 	0,  // 5: jabberd.plugin.v1.Module.needs:type_name -> jabberd.plugin.v1.Kind
-	6,  // 6: jabberd.plugin.v1.Arg.args:type_name -> jabberd.plugin.v1.Arg
-	8,  // 7: jabberd.plugin.v1.MakeRequest.sections:type_name -> jabberd.plugin.v1.Section
-	0,  // 8: jabberd.plugin.v1.Section.kinds:type_name -> jabberd.plugin.v1.Kind
-	9,  // 9: jabberd.plugin.v1.Section.chain:type_name -> jabberd.plugin.v1.Link
-	10, // 10: jabberd.plugin.v1.LinkError.at:type_name -> jabberd.plugin.v1.LinkRef
-	32, // 11: jabberd.plugin.v1.Made.hosts:type_name -> jabberd.plugin.v1.HostChange
-	10, // 12: jabberd.plugin.v1.Made.passive:type_name -> jabberd.plugin.v1.LinkRef
-	10, // 13: jabberd.plugin.v1.Made.watchers:type_name -> jabberd.plugin.v1.LinkRef
-	12, // 14: jabberd.plugin.v1.MakeReply.made:type_name -> jabberd.plugin.v1.Made
-	11, // 15: jabberd.plugin.v1.MakeReply.errors:type_name -> jabberd.plugin.v1.LinkError
-	12, // 16: jabberd.plugin.v1.ArrangeRequest.made:type_name -> jabberd.plugin.v1.Made
-	11, // 17: jabberd.plugin.v1.StartReply.error:type_name -> jabberd.plugin.v1.LinkError
-	23, // 18: jabberd.plugin.v1.Frame.records:type_name -> jabberd.plugin.v1.Record
-	27, // 19: jabberd.plugin.v1.Record.walk:type_name -> jabberd.plugin.v1.Walk
-	30, // 20: jabberd.plugin.v1.Record.commit:type_name -> jabberd.plugin.v1.Commit
-	31, // 21: jabberd.plugin.v1.Record.settlement:type_name -> jabberd.plugin.v1.Settlement
-	32, // 22: jabberd.plugin.v1.Record.host:type_name -> jabberd.plugin.v1.HostChange
-	33, // 23: jabberd.plugin.v1.Record.explain:type_name -> jabberd.plugin.v1.Explain
-	0,  // 24: jabberd.plugin.v1.Packet.kind:type_name -> jabberd.plugin.v1.Kind
-	24, // 25: jabberd.plugin.v1.Packet.near:type_name -> jabberd.plugin.v1.Token
-	24, // 26: jabberd.plugin.v1.Packet.far:type_name -> jabberd.plugin.v1.Token
-	25, // 27: jabberd.plugin.v1.Walk.packet:type_name -> jabberd.plugin.v1.Packet
-	25, // 28: jabberd.plugin.v1.Walk.answer:type_name -> jabberd.plugin.v1.Packet
-	1,  // 29: jabberd.plugin.v1.Stop.verdict:type_name -> jabberd.plugin.v1.Verdict
-	26, // 30: jabberd.plugin.v1.Stop.reject:type_name -> jabberd.plugin.v1.Reject
-	25, // 31: jabberd.plugin.v1.Stop.changed:type_name -> jabberd.plugin.v1.Packet
-	25, // 32: jabberd.plugin.v1.Stop.answer:type_name -> jabberd.plugin.v1.Packet
-	25, // 33: jabberd.plugin.v1.Delivery.packet:type_name -> jabberd.plugin.v1.Packet
-	28, // 34: jabberd.plugin.v1.Commit.stops:type_name -> jabberd.plugin.v1.Stop
-	29, // 35: jabberd.plugin.v1.Commit.deliveries:type_name -> jabberd.plugin.v1.Delivery
-	2,  // 36: jabberd.plugin.v1.Settlement.result:type_name -> jabberd.plugin.v1.Result
-	26, // 37: jabberd.plugin.v1.Settlement.reason:type_name -> jabberd.plugin.v1.Reject
-	25, // 38: jabberd.plugin.v1.Settlement.answer:type_name -> jabberd.plugin.v1.Packet
-	25, // 39: jabberd.plugin.v1.Explain.packet:type_name -> jabberd.plugin.v1.Packet
-	34, // 40: jabberd.plugin.v1.Explain.steps:type_name -> jabberd.plugin.v1.Step
-	3,  // 41: jabberd.plugin.v1.Plugin.Describe:input_type -> jabberd.plugin.v1.DescribeRequest
-	7,  // 42: jabberd.plugin.v1.Plugin.Make:input_type -> jabberd.plugin.v1.MakeRequest
-	14, // 43: jabberd.plugin.v1.Plugin.Arrange:input_type -> jabberd.plugin.v1.ArrangeRequest
-	16, // 44: jabberd.plugin.v1.Plugin.Start:input_type -> jabberd.plugin.v1.StartRequest
-	18, // 45: jabberd.plugin.v1.Plugin.Run:input_type -> jabberd.plugin.v1.RunRequest
-	20, // 46: jabberd.plugin.v1.Plugin.Stop:input_type -> jabberd.plugin.v1.StopRequest
-	22, // 47: jabberd.plugin.v1.Plugin.Link:input_type -> jabberd.plugin.v1.Frame
-	4,  // 48: jabberd.plugin.v1.Plugin.Describe:output_type -> jabberd.plugin.v1.DescribeReply
-	13, // 49: jabberd.plugin.v1.Plugin.Make:output_type -> jabberd.plugin.v1.MakeReply
-	15, // 50: jabberd.plugin.v1.Plugin.Arrange:output_type -> jabberd.plugin.v1.ArrangeReply
-	17, // 51: jabberd.plugin.v1.Plugin.Start:output_type -> jabberd.plugin.v1.StartReply
-	19, // 52: jabberd.plugin.v1.Plugin.Run:output_type -> jabberd.plugin.v1.RunReply
-	21, // 53: jabberd.plugin.v1.Plugin.Stop:output_type -> jabberd.plugin.v1.StopReply
-	22, // 54: jabberd.plugin.v1.Plugin.Link:output_type -> jabberd.plugin.v1.Frame
-	48, // [48:55] is the sub-list for method output_type
-	41, // [41:48] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	6,  // 6: jabberd.plugin.v1.Module.xeps:type_name -> jabberd.plugin.v1.XEP
+	7,  // 7: jabberd.plugin.v1.Arg.args:type_name -> jabberd.plugin.v1.Arg
+	9,  // 8: jabberd.plugin.v1.MakeRequest.sections:type_name -> jabberd.plugin.v1.Section
+	0,  // 9: jabberd.plugin.v1.Section.kinds:type_name -> jabberd.plugin.v1.Kind
+	10, // 10: jabberd.plugin.v1.Section.chain:type_name -> jabberd.plugin.v1.Link
+	11, // 11: jabberd.plugin.v1.LinkError.at:type_name -> jabberd.plugin.v1.LinkRef
+	33, // 12: jabberd.plugin.v1.Made.hosts:type_name -> jabberd.plugin.v1.HostChange
+	11, // 13: jabberd.plugin.v1.Made.passive:type_name -> jabberd.plugin.v1.LinkRef
+	11, // 14: jabberd.plugin.v1.Made.watchers:type_name -> jabberd.plugin.v1.LinkRef
+	13, // 15: jabberd.plugin.v1.MakeReply.made:type_name -> jabberd.plugin.v1.Made
+	12, // 16: jabberd.plugin.v1.MakeReply.errors:type_name -> jabberd.plugin.v1.LinkError
+	13, // 17: jabberd.plugin.v1.ArrangeRequest.made:type_name -> jabberd.plugin.v1.Made
+	12, // 18: jabberd.plugin.v1.StartReply.error:type_name -> jabberd.plugin.v1.LinkError
+	24, // 19: jabberd.plugin.v1.Frame.records:type_name -> jabberd.plugin.v1.Record
+	28, // 20: jabberd.plugin.v1.Record.walk:type_name -> jabberd.plugin.v1.Walk
+	31, // 21: jabberd.plugin.v1.Record.commit:type_name -> jabberd.plugin.v1.Commit
+	32, // 22: jabberd.plugin.v1.Record.settlement:type_name -> jabberd.plugin.v1.Settlement
+	33, // 23: jabberd.plugin.v1.Record.host:type_name -> jabberd.plugin.v1.HostChange
+	34, // 24: jabberd.plugin.v1.Record.explain:type_name -> jabberd.plugin.v1.Explain
+	0,  // 25: jabberd.plugin.v1.Packet.kind:type_name -> jabberd.plugin.v1.Kind
+	25, // 26: jabberd.plugin.v1.Packet.near:type_name -> jabberd.plugin.v1.Token
+	25, // 27: jabberd.plugin.v1.Packet.far:type_name -> jabberd.plugin.v1.Token
+	26, // 28: jabberd.plugin.v1.Walk.packet:type_name -> jabberd.plugin.v1.Packet
+	26, // 29: jabberd.plugin.v1.Walk.answer:type_name -> jabberd.plugin.v1.Packet
+	1,  // 30: jabberd.plugin.v1.Stop.verdict:type_name -> jabberd.plugin.v1.Verdict
+	27, // 31: jabberd.plugin.v1.Stop.reject:type_name -> jabberd.plugin.v1.Reject
+	26, // 32: jabberd.plugin.v1.Stop.changed:type_name -> jabberd.plugin.v1.Packet
+	26, // 33: jabberd.plugin.v1.Stop.answer:type_name -> jabberd.plugin.v1.Packet
+	26, // 34: jabberd.plugin.v1.Delivery.packet:type_name -> jabberd.plugin.v1.Packet
+	29, // 35: jabberd.plugin.v1.Commit.stops:type_name -> jabberd.plugin.v1.Stop
+	30, // 36: jabberd.plugin.v1.Commit.deliveries:type_name -> jabberd.plugin.v1.Delivery
+	2,  // 37: jabberd.plugin.v1.Settlement.result:type_name -> jabberd.plugin.v1.Result
+	27, // 38: jabberd.plugin.v1.Settlement.reason:type_name -> jabberd.plugin.v1.Reject
+	26, // 39: jabberd.plugin.v1.Settlement.answer:type_name -> jabberd.plugin.v1.Packet
+	26, // 40: jabberd.plugin.v1.Explain.packet:type_name -> jabberd.plugin.v1.Packet
+	35, // 41: jabberd.plugin.v1.Explain.steps:type_name -> jabberd.plugin.v1.Step
+	3,  // 42: jabberd.plugin.v1.Plugin.Describe:input_type -> jabberd.plugin.v1.DescribeRequest
+	8,  // 43: jabberd.plugin.v1.Plugin.Make:input_type -> jabberd.plugin.v1.MakeRequest
+	15, // 44: jabberd.plugin.v1.Plugin.Arrange:input_type -> jabberd.plugin.v1.ArrangeRequest
+	17, // 45: jabberd.plugin.v1.Plugin.Start:input_type -> jabberd.plugin.v1.StartRequest
+	19, // 46: jabberd.plugin.v1.Plugin.Run:input_type -> jabberd.plugin.v1.RunRequest
+	21, // 47: jabberd.plugin.v1.Plugin.Stop:input_type -> jabberd.plugin.v1.StopRequest
+	23, // 48: jabberd.plugin.v1.Plugin.Link:input_type -> jabberd.plugin.v1.Frame
+	4,  // 49: jabberd.plugin.v1.Plugin.Describe:output_type -> jabberd.plugin.v1.DescribeReply
+	14, // 50: jabberd.plugin.v1.Plugin.Make:output_type -> jabberd.plugin.v1.MakeReply
+	16, // 51: jabberd.plugin.v1.Plugin.Arrange:output_type -> jabberd.plugin.v1.ArrangeReply
+	18, // 52: jabberd.plugin.v1.Plugin.Start:output_type -> jabberd.plugin.v1.StartReply
+	20, // 53: jabberd.plugin.v1.Plugin.Run:output_type -> jabberd.plugin.v1.RunReply
+	22, // 54: jabberd.plugin.v1.Plugin.Stop:output_type -> jabberd.plugin.v1.StopReply
+	23, // 55: jabberd.plugin.v1.Plugin.Link:output_type -> jabberd.plugin.v1.Frame
+	49, // [49:56] is the sub-list for method output_type
+	42, // [42:49] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_jabberd_wire_plugin_plugin_proto_init() }
@@ -2991,7 +3085,7 @@ func file_jabberd_wire_plugin_plugin_proto_init() {
 	if File_jabberd_wire_plugin_plugin_proto != nil {
 		return
 	}
-	file_jabberd_wire_plugin_plugin_proto_msgTypes[20].OneofWrappers = []any{
+	file_jabberd_wire_plugin_plugin_proto_msgTypes[21].OneofWrappers = []any{
 		(*Record_Walk)(nil),
 		(*Record_Commit)(nil),
 		(*Record_Settlement)(nil),
@@ -3004,7 +3098,7 @@ func file_jabberd_wire_plugin_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jabberd_wire_plugin_plugin_proto_rawDesc), len(file_jabberd_wire_plugin_plugin_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,12 @@
+package sm
+
+import "github.com/jabberii/server/jabberd/module"
+
+var standards = []module.XEP{
+	{Number: 30, Name: "Service Discovery", Version: "2.5.0"},
+	{Number: 160, Name: "Best Practices for Handling Offline Messages", Version: "1.0.1"},
+	{Number: 198, Name: "Stream Management", Version: "1.6.3"},
+	{Number: 199, Name: "XMPP Ping", Version: "2.0.1"},
+	{Number: 203, Name: "Delayed Delivery", Version: "2.0"},
+	{Number: 334, Name: "Message Processing Hints", Version: "1.0.0"},
+}
