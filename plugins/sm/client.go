@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/disco"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/stanza"
 	"github.com/jabberii/server/plugins/xmpp/xml"
@@ -128,6 +129,7 @@ func (s *Service) clientIQ(t *act, p *packet.Packet) error {
 		if n != 1 {
 			return packet.Refuse("bad-request", "a request has one element in it")
 		}
+		disco.Clear(p)
 	}
 	if p.To == "" {
 		p.To = packet.Bare(p.From)

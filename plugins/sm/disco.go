@@ -4,17 +4,20 @@ import (
 	"context"
 
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/disco"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
-// discoverHost says what a host is.
+// discoverHost says what a host is: what the chain has brought, and what sm does.
 func (s *Service) discoverHost(ctx context.Context, p *packet.Packet, el *xml.Element) (packet.Verdict, error) {
-	features := []string{ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Roster}
+	var a disco.Answer
+	a.Identity("server", "im", "jabberd")
+	a.Feature(ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Roster)
 	if s.args().Offline.Max > 0 {
-		features = append(features, "msgoffline")
+		a.Feature("msgoffline")
 	}
-	return s.discover(ctx, p, el, "server", "im", features)
+	return s.discover(ctx, p, el, &a)
 }
 
 // discoverAccount says what an account is, to itself and to those who see its
@@ -30,22 +33,25 @@ func (s *Service) discoverAccount(ctx context.Context, p *packet.Packet, el *xml
 			return packet.Pass, unavailable()
 		}
 	}
-	return s.discover(ctx, p, el, "account", "registered", []string{ns.DiscoInfo, ns.DiscoItems, ns.Ping})
+	var a disco.Answer
+	a.Identity("account", "registered", "jabberd")
+	a.Feature(ns.DiscoInfo, ns.DiscoItems, ns.Ping)
+	return s.discover(ctx, p, el, &a)
 }
 
-func (s *Service) discover(ctx context.Context, p *packet.Packet, el *xml.Element, category, kind string, features []string) (packet.Verdict, error) {
+// discover answers with what is sm's own and what modules before it have put
+// into the query.
+func (s *Service) discover(ctx context.Context, p *packet.Packet, el *xml.Element, a *disco.Answer) (packet.Verdict, error) {
+	node := el.Attr("node")
 	switch {
 	case p.Type != "get" || el.Name() != "query":
 		return packet.Pass, packet.Refuse("bad-request", "")
-	case el.Attr("node") != "":
+	case !disco.IsWhole(node):
 		return packet.Pass, packet.Refuse("item-not-found", "")
-	case el.NS() == ns.DiscoItems:
-		return s.result(ctx, p, xml.AppendEmpty(nil, "query", ns.DiscoItems))
 	}
-	body := xml.AppendStart(nil, "query", ns.DiscoInfo)
-	body = xml.AppendEmpty(body, "identity", "", "category", category, "type", kind, "name", "jabberd")
-	for _, f := range features {
-		body = xml.AppendEmpty(body, "feature", "", "var", f)
+	a.Take(el)
+	if el.NS() == ns.DiscoItems {
+		return s.result(ctx, p, a.AppendItems(nil, node))
 	}
-	return s.result(ctx, p, xml.AppendEnd(body, "query"))
+	return s.result(ctx, p, a.AppendInfo(nil, node))
 }

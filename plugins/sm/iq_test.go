@@ -92,3 +92,23 @@ func TestDiscovery(t *testing.T) {
 		}
 	})
 }
+
+// What modules before sm have put into a query is in the answer, what a client
+// has put there is not.
+func TestDiscoveryIsComposed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{}`, "ann@localhost")
+		ann := w.login("ann@localhost/phone")
+		brought := "<feature var='urn:brought'/><identity category='store' type='file'/>"
+		w.incoming(`<iq type='get' id='1' to='localhost' from='carl@elsewhere/x'><query xmlns='%s'>%s</query></iq>`, ns.DiscoInfo, brought)
+		if got := strings.Join(w.elsewhere(), " "); !strings.Contains(got, "<feature var='urn:brought'/>") || !strings.Contains(got, "category='store'") {
+			t.Errorf("what the chain has brought is missing: %s", got)
+		}
+		ann.send(`<iq type='get' id='1' to='localhost'><query xmlns='%s'>%s</query></iq>`, ns.DiscoInfo, brought)
+		if got := strings.Join(ann.got(), " "); strings.Contains(got, "urn:brought") || strings.Contains(got, "store") {
+			t.Errorf("a client tells the server what it is: %s", got)
+		}
+		w.incoming(`<iq type='get' id='1' to='localhost' from='carl@elsewhere/x'><query xmlns='%s'><item jid='rooms.localhost'/></query></iq>`, ns.DiscoItems)
+		expect(t, "items", w.elsewhere(), "iq:result localhost>carl@elsewhere/x <query><item jid='rooms.localhost'/></query>")
+	})
+}
