@@ -270,7 +270,7 @@ func (s *Service) shutdown() {
 	}
 	s.done()
 	for _, c := range s.all() {
-		c.close(c.tcp)
+		c.close(c.t.Cut)
 	}
 	<-gone
 }

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
@@ -31,8 +30,7 @@ const window = 64
 // nothing for a while has no goroutine, see park.go.
 type conn struct {
 	s      *Service
-	tcp    net.Conn
-	r      *xml.Reader
+	t      transport
 	token  packet.Token
 	domain string
 	source module.Source
@@ -40,7 +38,6 @@ type conn struct {
 	heard  atomic.Uint32 // tick of the last element
 
 	mu      sync.Mutex
-	net     net.Conn // tcp, or TLS on it
 	parked  bool
 	address string       // the full JID once the session has bound it, the account's before
 	far     packet.Token // the session
@@ -48,10 +45,10 @@ type conn struct {
 	out     outbox
 }
 
-// serve begins the life of a connection.
+// serve begins the life of a connection over TCP.
 func (s *Service) serve(nc net.Conn, direct bool) {
-	c := &conn{s: s, tcp: nc, net: nc}
-	c.r = xml.NewReader(c, s.limits())
+	c := &conn{s: s}
+	c.overTCP(nc)
 	account, err := c.login(direct)
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
@@ -82,19 +79,16 @@ func (c *conn) run() {
 	c.finish(err)
 }
 
-// close closes nc, the connection or what it stands on, and has whoever reads
-// notice.
-func (c *conn) close(nc net.Conn) {
-	if c.s.lot != nil {
-		c.s.lot.Leave(c.tcp.(syscall.Conn), c)
-	}
-	nc.Close()
+// close closes the transport, in one of its two ways, and has whoever reads notice.
+func (c *conn) close(how func() error) {
+	c.t.Leave(c)
+	how()
 	c.Wake()
 }
 
 // gone ends the life of a connection.
 func (c *conn) gone() {
-	c.current().Close()
+	c.t.Close()
 	c.s.open.Add(-1)
 	c.s.wg.Done()
 }
@@ -103,7 +97,7 @@ func (c *conn) gone() {
 func (c *conn) login(direct bool) (jid.JID, error) {
 	ctx, cancel := context.WithTimeout(c.s.opening, c.s.args.Timeout.Std())
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { c.tcp.Close() })()
+	defer context.AfterFunc(ctx, func() { c.t.Cut() })()
 	r := session.NewReceiver(c.s.acceptor)
 	if direct {
 		if err := c.secure(ctx, r, ""); err != nil {
@@ -111,7 +105,7 @@ func (c *conn) login(direct bool) (jid.JID, error) {
 		}
 	}
 	for {
-		t, err := c.r.Next()
+		t, err := c.t.Next()
 		var reply session.Reply
 		switch {
 		case err == nil:
@@ -124,16 +118,13 @@ func (c *conn) login(direct bool) (jid.JID, error) {
 		if errors.Is(reply.Err, sasl.NotAuthorized) { // a wrong password, or somebody guesses
 			c.s.env.Log().Info("refused a login", "host", r.Host().Address.Domain(), "client", c.remote())
 		}
-		if _, err := c.net.Write(reply.Out); err != nil {
+		if err := c.t.Answer(reply.Out); err != nil {
 			return jid.JID{}, err
 		}
 		switch reply.Step {
 		case session.Restart:
-			c.r.Reset(c)
+			c.t.Restart()
 		case session.Encrypt:
-			if c.r.Buffered() > 0 {
-				return jid.JID{}, errors.New("the client said something between STARTTLS and the handshake")
-			}
 			if err := c.secure(ctx, r, r.Host().Address.Domain()); err != nil {
 				return jid.JID{}, err
 			}
@@ -149,38 +140,23 @@ func (c *conn) login(direct bool) (jid.JID, error) {
 
 // secure puts the connection into TLS.
 func (c *conn) secure(ctx context.Context, r *session.Receiver, host string) error {
-	server, err := c.s.certs.server(host)
+	channel, err := c.t.Encrypt(ctx, host)
 	if err != nil {
 		return err
 	}
-	tc, channel, err := server.Handshake(ctx, c.net)
-	if err != nil {
-		return err
-	}
-	c.mu.Lock()
-	c.net = tc
-	c.mu.Unlock()
-	c.r.Reset(c)
 	r.Secured(channel)
 	return nil
 }
 
-// Read reads for c.r. What the bytes before have led to goes out first: in one
-// write to the session's process for all that one read has brought.
-func (c *conn) Read(b []byte) (int, error) {
+// handOver lets go what the client has said, before its transport waits for more:
+// in one write to the session's process for all that came together.
+func (c *conn) handOver() {
 	if c.source != nil {
 		c.source.Flush()
 	}
-	return c.net.Read(b) // only secure changes it, on the goroutine that reads
 }
 
-func (c *conn) current() net.Conn {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.net
-}
-
-func (c *conn) remote() string { return c.current().RemoteAddr().String() }
+func (c *conn) remote() string { return c.t.RemoteAddr().String() }
 
 // read sends what the client says to its session, until the stream ends. The
 // error is io.EOF if the client closed its stream, a *stream.Error if it is to
@@ -188,7 +164,7 @@ func (c *conn) remote() string { return c.current().RemoteAddr().String() }
 // while, and any other if the connection is lost.
 func (c *conn) read() error {
 	for {
-		t, err := c.r.Next()
+		t, err := c.t.Next()
 		c.heard.Store(c.s.ticks.Load())
 		var syntax *xml.SyntaxError
 		switch {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/plugins/sdk/element"
 	"github.com/jabberii/server/plugins/xmpp/stream"
 )
 
@@ -29,20 +28,21 @@ type outbox struct {
 
 // write appends a packet to what is written to the client.
 func (c *conn) write(p *packet.Packet) {
-	c.put(false, func(dst []byte) []byte { return element.Append(dst, p) })
+	c.put(false, func(dst []byte) []byte { return c.t.AppendElement(dst, p) })
 }
 
 // end closes the stream, with an error unless condition is "".
 func (c *conn) end(condition stream.Condition) {
 	if condition == "" {
-		c.put(true, func(dst []byte) []byte { return append(dst, stream.Close...) })
+		c.endWith(nil)
 		return
 	}
 	c.endWith(&stream.Error{Condition: condition})
 }
 
+// endWith closes the stream, with an error unless it is nil.
 func (c *conn) endWith(e *stream.Error) {
-	c.put(true, func(dst []byte) []byte { return append(e.Append(dst), stream.Close...) })
+	c.put(true, func(dst []byte) []byte { return c.t.AppendEnd(dst, e) })
 }
 
 // put appends to the outbox and sees that it is written.
@@ -57,7 +57,7 @@ func (c *conn) put(last bool, add func([]byte) []byte) {
 		o.ended = true
 		o.buf = nil
 		c.s.env.Log().Warn("the client reads too slowly; its connection is closed", "client", c.remote())
-		c.close(c.tcp)
+		c.close(c.t.Cut)
 		return
 	}
 	o.buf = add(o.buf)
@@ -70,7 +70,7 @@ func (c *conn) put(last bool, add func([]byte) []byte) {
 
 // flush writes until nothing is left.
 func (c *conn) flush() {
-	o, nc := &c.out, c.current()
+	o := &c.out
 	var spare []byte
 	for {
 		o.mu.Lock()
@@ -79,7 +79,7 @@ func (c *conn) flush() {
 		if len(b) == 0 {
 			o.writing, o.buf = false, nil
 			if o.ended {
-				c.close(nc)
+				c.close(c.t.Close)
 			}
 			if o.idle != nil {
 				close(o.idle)
@@ -90,11 +90,11 @@ func (c *conn) flush() {
 		}
 		o.mu.Unlock()
 		if now := c.s.ticks.Load(); o.renewed == 0 || now-o.renewed > renewAfter {
-			c.tcp.SetWriteDeadline(time.Now().Add(writeTimeout))
+			c.t.SetWriteDeadline(time.Now().Add(writeTimeout))
 			o.renewed = max(now, 1)
 		}
-		if _, err := nc.Write(b); err != nil {
-			c.close(c.tcp)
+		if _, err := c.t.Write(b); err != nil {
+			c.close(c.t.Cut)
 			o.mu.Lock()
 			o.ended, o.buf = true, nil
 			o.mu.Unlock()

@@ -2,7 +2,6 @@ package c2s
 
 import (
 	"context"
-	"syscall"
 	"time"
 )
 
@@ -39,7 +38,7 @@ func (s *Service) lookOnce(now uint32) {
 	defer s.mu.Unlock()
 	for c := range s.awake {
 		if now-c.heard.Load() > 1 {
-			c.tcp.SetReadDeadline(past)
+			c.t.SetReadDeadline(past)
 		}
 	}
 }
@@ -61,13 +60,13 @@ func (s *Service) asleep(c *conn) {
 // caller is to go on.
 func (c *conn) park() bool {
 	c.s.asleep(c)
-	c.tcp.SetReadDeadline(time.Time{})
-	c.r.Rest()
+	c.t.SetReadDeadline(time.Time{})
+	c.t.Rest()
 	c.mu.Lock()
 	c.parked = true
 	c.mu.Unlock()
 	c.s.parked.Add(1)
-	if c.s.lot.Park(c.tcp.(syscall.Conn), c) == nil {
+	if c.t.Park(c) == nil {
 		return true
 	}
 	return !c.unpark() // who closed the connection may have woken it
