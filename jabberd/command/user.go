@@ -15,6 +15,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/server"
 	"github.com/jabberii/server/plugins/sdk/account"
+	"github.com/jabberii/server/plugins/sdk/sessions"
 	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 )
@@ -51,7 +52,7 @@ func (p *program) user() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := account.Remove(cmd.Context(), store(), j.String()); err != nil {
+				if err := account.Remove(cmd.Context(), store(), j.String(), forgetting(server.Dial(*socket), j)); err != nil {
 					return err
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is removed, with all that was stored for it\n", j)
@@ -59,6 +60,24 @@ func (p *program) user() *cobra.Command {
 			}},
 	)
 	return cmd
+}
+
+// forgetting has the session manager of an account end its sessions and tell its
+// contacts, if there is one.
+func forgetting(c *server.Client, j jid.JID) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if _, err := sessions.Forget(ctx, c, j.String()); err != nil && !isUnavailable(err) {
+			return err
+		}
+		return nil
+	}
+}
+
+// isUnavailable reports whether nobody took what was asked: no section has the
+// host, or none in it knows of it.
+func isUnavailable(err error) bool {
+	var no *packet.Reject
+	return errors.As(err, &no) && no.Condition == "service-unavailable"
 }
 
 // accountsOf returns the storage of a server.

@@ -60,9 +60,10 @@ func ParseKind(name string) (Kind, bool) {
 	return 0, false
 }
 
-// ServerHost is the host that the server itself answers for, in kind XDB: its
-// owner ServerHost has the running configuration. No section can be attached to
-// it, and no host on any network has the name (RFC 9476).
+// ServerHost is the host of the server itself. In kind XDB it answers: its owner
+// ServerHost has the running configuration. In kind Normal its commands ask with
+// this address, and get the answers. No section can be attached to it, and no
+// host on any network has the name (RFC 9476).
 const ServerHost = "jabberd.alt"
 
 // Flags are marks on a packet.

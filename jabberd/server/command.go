@@ -72,6 +72,21 @@ func (s *Server) Ask(ctx context.Context, question *packet.Packet) (*packet.Pack
 	return s.engine.Ask(ctx, question)
 }
 
+// Request sends an IQ from the server itself, packet.ServerHost, and waits for the
+// answer. An error answer is a *packet.Reject.
+func (s *Server) Request(ctx context.Context, iq *packet.Packet) (*packet.Packet, error) {
+	return s.requests.ask(ctx, iq)
+}
+
+// HostSections are a host and the sections that it has.
+type HostSections = tree.HostSections
+
+// A HostSection is one of them.
+type HostSection = tree.HostSection
+
+// Hosts lists the hosts that the server has.
+func (s *Server) Hosts() []HostSections { return s.engine.Hosts() }
+
 // ErrAway says that no server answers at a socket.
 var ErrAway = errors.New("no server answers")
 
@@ -119,6 +134,10 @@ func (s *Server) listen() (*commands, error) {
 	mux.HandleFunc("POST /ask", func(w http.ResponseWriter, r *http.Request) {
 		withPacket(w, r, func(ctx context.Context, p *packet.Packet) (any, error) { return s.Ask(ctx, p) })
 	})
+	mux.HandleFunc("POST /request", func(w http.ResponseWriter, r *http.Request) {
+		withPacket(w, r, func(ctx context.Context, p *packet.Packet) (any, error) { return s.Request(ctx, p) })
+	})
+	mux.HandleFunc("GET /hosts", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Hosts(), nil) })
 	c := &commands{&http.Server{Handler: mux, ReadHeaderTimeout: commandLimit}}
 	go func() { _ = c.http.Serve(listener) }()
 	return c, nil
@@ -202,6 +221,21 @@ func (c *Client) Ask(ctx context.Context, question *packet.Packet) (*packet.Pack
 		return nil, err
 	}
 	return answer, nil
+}
+
+// Request has the server send an IQ in its own name and waits for the answer. An
+// error answer is a *packet.Reject.
+func (c *Client) Request(ctx context.Context, iq *packet.Packet) (*packet.Packet, error) {
+	answer := new(packet.Packet)
+	if err := c.do(ctx, "POST", "request", iq, answer); err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// Hosts asks which hosts the server has.
+func (c *Client) Hosts(ctx context.Context) (hosts []HostSections, err error) {
+	return hosts, c.do(ctx, "GET", "hosts", nil, &hosts)
 }
 
 // CopyAnew has all that a store has copies of copied there anew; see Status for

@@ -47,6 +47,7 @@ type Server struct {
 	started   time.Time
 	commands  *commands
 	settings  setting.Table // that it answers questions to packet.ServerHost out of
+	requests  *requests
 	healer    *healer
 
 	id       uint64
@@ -58,13 +59,13 @@ type Server struct {
 	keeping  sync.WaitGroup
 }
 
-// AnnounceStop says in the log that the server is about to stop.
-func (s *Server) AnnounceStop() { s.log.Info("jabberd is stopping") }
-
 // Announce says in the log that the server is up.
 func (s *Server) Announce() {
 	s.log.Info("jabberd is up", "pid", os.Getpid(), "processes", len(s.processes), "sections", len(s.sections))
 }
+
+// AnnounceStop says in the log that the server is about to stop.
+func (s *Server) AnnounceStop() { s.log.Info("jabberd is stopping") }
 
 // Start brings a server up. All that is wrong with blocks is returned at once,
 // as [LinkErrors].
@@ -126,7 +127,10 @@ func newServer(plan Plan, idle bool) (*Server, []*place, error) {
 	s.up, s.halt = context.WithCancel(s.life)
 	s.engine = tree.New(tree.Config{
 		Core: true, ID: s.id, Modules: plan.Programs.linked, Data: data, Fallback: plan.Fallback, Idle: idle,
-		Own: func(env module.Env) packet.Handler { return xdb.Serve(env, &s.settings, "the server itself") },
+		Own: func(env module.Env) packet.Handler {
+			s.requests = &requests{env: env, storage: xdb.Serve(env, &s.settings, "the server itself")}
+			return s.requests
+		},
 	})
 	s.log = s.engine.Logger("jabberd")
 	return s, places, nil

@@ -40,7 +40,7 @@ type Config struct {
 	Fallback func(entry *packet.Packet)
 
 	// Own makes, in the core, the handler of packet.ServerHost: what the server
-	// itself has to answer as storage. It must not wait, nor deliver packets.
+	// itself has to answer as storage, and stanzas to it. Handle must not wait.
 	// Nil answers nothing.
 	Own func(module.Env) packet.Handler
 

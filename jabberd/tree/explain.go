@@ -96,7 +96,7 @@ func (e *Engine) Explain(ctx context.Context, p *packet.Packet) (Report, error) 
 // why says why the branch is that of a packet.
 func (b *branch) why(p *packet.Packet) string {
 	switch {
-	case b.host == packet.ServerHost && p.Kind == packet.XDB:
+	case b.host == packet.ServerHost:
 		return "the server itself"
 	case b.host == "":
 		return "neither the name, nor a suffix of it, nor * has a section"

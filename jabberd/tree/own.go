@@ -15,7 +15,7 @@ var errServerHost = fmt.Errorf("%s is the server's own host; nothing can be atta
 // one of its own storage; only the core's has a handler.
 func (e *Engine) attachOwn() {
 	s := &section{
-		index: math.MaxUint32, id: "jabberd", kinds: []packet.Kind{packet.XDB}, place: "the server itself",
+		index: math.MaxUint32, id: "jabberd", kinds: []packet.Kind{packet.Normal, packet.XDB}, place: "the server itself",
 		local: e.config.Core, timeout: defaultTimeout, queue: defaultQueue,
 	}
 	if e.config.Own != nil {

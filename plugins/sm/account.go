@@ -169,3 +169,17 @@ func (s *Service) await(ctx context.Context, a *account) error {
 		return s.ctx.Err()
 	}
 }
+
+// each calls f with every account that is in memory, locked.
+func (t *accounts) each(f func(*account)) {
+	for i := range t.shards {
+		sh := &t.shards[i]
+		sh.mu.RLock()
+		for _, a := range sh.byJID {
+			a.mu.Lock()
+			f(a)
+			a.mu.Unlock()
+		}
+		sh.mu.RUnlock()
+	}
+}

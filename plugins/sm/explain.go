@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/sessions"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
@@ -52,6 +53,11 @@ func explainHost(p *packet.Packet) (packet.Verdict, string) {
 	if p.Name == "iq" && (p.Type == "get" || p.Type == "set") && packet.Resource(p.To) == "" {
 		if el, ok := xml.First(p.Body, ns.Client); ok {
 			switch el.NS() {
+			case sessions.NS:
+				if !sessions.Trusted(p) {
+					return packet.Refuses, "only the server itself may ask for its sessions"
+				}
+				return packet.Claim, p.To + " answers the server's command"
 			case ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Session:
 				return packet.Claim, p.To + " answers this itself"
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/sessions"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
@@ -78,6 +79,8 @@ func (s *Service) host(ctx context.Context, p *packet.Packet) (packet.Verdict, e
 	switch el.NS() {
 	case ns.DiscoInfo, ns.DiscoItems:
 		return s.discoverHost(ctx, p, &el)
+	case sessions.NS:
+		return s.administer(ctx, p, &el)
 	case ns.Ping:
 		return s.ping(ctx, p, &el)
 	case ns.Session:

@@ -109,9 +109,10 @@ func put(ctx context.Context, store *xdb.Store, jid, password string) error {
 }
 
 // Remove takes away an account and all that any store has of it. The keys go
-// first, so that nobody logs in meanwhile. After an error some of it may be
+// first, so that nobody logs in meanwhile; then forget, which may be nil, ends
+// what it has elsewhere, such as its sessions. After an error some of it may be
 // left; repeated, it goes on.
-func Remove(ctx context.Context, store *xdb.Store, jid string) error {
+func Remove(ctx context.Context, store *xdb.Store, jid string, forget func(context.Context) error) error {
 	left, err := store.Namespaces(ctx, jid)
 	if err == nil && len(left) == 0 {
 		err = fmt.Errorf("%s: %w", jid, ErrNone)
@@ -121,6 +122,11 @@ func Remove(ctx context.Context, store *xdb.Store, jid string) error {
 	}
 	if err := store.Drop(ctx, jid, NS, ""); err != nil {
 		return err
+	}
+	if forget != nil {
+		if err := forget(ctx); err != nil {
+			return err
+		}
 	}
 	return store.Drop(ctx, jid, "", "")
 }

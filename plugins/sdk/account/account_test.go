@@ -73,8 +73,16 @@ func TestAccount(t *testing.T) {
 	if _, err := s.Put(ctx, ann, "roster", "bob@example.org", []byte("<item/>")); err != nil {
 		t.Fatal(err)
 	}
-	if err := account.Remove(ctx, s, ann); err != nil {
-		t.Fatal(err)
+	forgotten := false
+	err := account.Remove(ctx, s, ann, func(context.Context) error {
+		forgotten = true
+		if _, err := account.Keys(ctx, s, ann, ""); !errors.Is(err, sasl.ErrNoAccount) {
+			t.Errorf("keys are left when the rest is forgotten: %v", err)
+		}
+		return nil
+	})
+	if err != nil || !forgotten {
+		t.Fatal(err, forgotten)
 	}
 	if _, err := account.Keys(ctx, s, ann, ""); !errors.Is(err, sasl.ErrNoAccount) {
 		t.Errorf("keys are left: %v", err)
@@ -82,7 +90,7 @@ func TestAccount(t *testing.T) {
 	if list, err := s.Namespaces(ctx, ann); err != nil || len(list) != 0 {
 		t.Errorf("left are %v, %v", list, err)
 	}
-	if err := account.Remove(ctx, s, ann); !errors.Is(err, account.ErrNone) {
+	if err := account.Remove(ctx, s, ann, nil); !errors.Is(err, account.ErrNone) {
 		t.Errorf("removed twice: %v", err)
 	}
 }

@@ -1,0 +1,147 @@
+package sm
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/sessions"
+	"github.com/jabberii/server/plugins/xmpp/stream"
+	"github.com/jabberii/server/plugins/xmpp/xml"
+)
+
+// administer does what the server itself asks of a host's sessions.
+func (s *Service) administer(ctx context.Context, p *packet.Packet, el *xml.Element) (packet.Verdict, error) {
+	if !sessions.Trusted(p) {
+		return packet.Pass, packet.Refuse("forbidden", "only the server itself may ask for its sessions")
+	}
+	of := el.Attr("of")
+	switch name := el.Name(); {
+	case packet.Domain(of) != p.To:
+		return packet.Pass, packet.Refuse("bad-request", "whose sessions?")
+	case name == "list" && p.Type == "get":
+		list, more := s.list(of, el.Attr("after"), sessions.MaxPage)
+		return s.result(ctx, p, sessions.AppendList(nil, list, more))
+	case packet.Local(of) == "" || p.Type != "set":
+		return packet.Pass, packet.Refuse("bad-request", "")
+	case name == "end":
+		condition := el.Attr("condition")
+		if !stream.Condition(condition).Defined() {
+			return packet.Pass, packet.Refuse("bad-request", "there is no such stream error")
+		}
+		return s.result(ctx, p, sessions.AppendEnded(nil, s.finishAll(of, condition)))
+	case name == "forget" && packet.Resource(of) == "":
+		count, err := s.forget(ctx, of)
+		if err != nil {
+			return packet.Pass, err
+		}
+		return s.result(ctx, p, sessions.AppendEnded(nil, count))
+	}
+	return packet.Pass, packet.Refuse("bad-request", "")
+}
+
+// list returns the first sessions behind an address, of a host, an account or a
+// session.
+func (s *Service) list(of, after string, most int) (list []sessions.Session, more bool) {
+	var found []*session
+	s.accounts.each(func(a *account) {
+		if a.jid != packet.Bare(of) && packet.Domain(a.jid) != of {
+			return
+		}
+		for _, x := range a.sessions {
+			if x.jid > after && (packet.Resource(of) == "" || x.jid == of) {
+				found = append(found, x)
+			}
+		}
+	})
+	slices.SortFunc(found, func(x, y *session) int { return strings.Compare(x.jid, y.jid) })
+	if more = len(found) > most; more {
+		found = found[:most]
+	}
+	now := s.clock.now()
+	for _, x := range found {
+		x.account.mu.Lock()
+		if !x.ended {
+			list = append(list, x.describe(now))
+		}
+		x.account.mu.Unlock()
+	}
+	return list, more
+}
+
+// describe says how a session is. The account is locked.
+func (x *session) describe(now moment) sessions.Session {
+	d := sessions.Session{
+		JID: x.jid, Available: x.presence != nil, Priority: int(x.priority), Connected: !x.conn.IsZero(), Managed: x.isManaged(),
+		Idle: time.Duration(now-x.heard) * tick, Listener: x.conn.Section,
+	}
+	if x.isManaged() {
+		d.Queue = x.managed.queue.len()
+	}
+	return d
+}
+
+// finishAll ends the session with a full JID, or all of an account.
+func (s *Service) finishAll(of, condition string) int {
+	a := s.accounts.lock(packet.Bare(of))
+	if a == nil {
+		return 0
+	}
+	all := slices.Clone(a.sessions)
+	a.mu.Unlock()
+	if packet.Resource(of) != "" {
+		all = slices.DeleteFunc(all, func(x *session) bool { return x.jid != of })
+	}
+	for _, x := range all {
+		s.finish(x, condition)
+	}
+	return len(all)
+}
+
+// forget ends all that an account is in, and tells its contacts.
+func (s *Service) forget(ctx context.Context, jid string) (ended int, err error) {
+	ended = s.finishAll(jid, string(stream.NotAuthorized))
+	a := s.accounts.hold(jid)
+	defer s.accounts.release(a)
+	r := &a.roster
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	if err := s.load(ctx, a); err != nil {
+		return ended, err
+	}
+	a.mu.Lock()
+	var farewell []packet.Packet
+	for _, c := range r.contacts {
+		farewell = c.appendFarewell(farewell, jid)
+	}
+	a.mu.Unlock()
+	// In Handle they leave when it returns, that is, when storage has let go.
+	for i := range farewell {
+		if err := s.env.Deliver(ctx, &farewell[i]); err != nil {
+			return ended, err
+		}
+	}
+	if err := s.store.Drop(ctx, jid, rosterNS, ""); err != nil {
+		return ended, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r.contacts, r.requests = map[string]*contact{}, 0
+	return ended, nil
+}
+
+// appendFarewell appends what ends the subscriptions with a contact.
+func (c *contact) appendFarewell(list []packet.Packet, jid string) []packet.Packet {
+	add := func(kind string) {
+		list = append(list, packet.Packet{Kind: packet.Normal, To: c.jid, From: jid, Name: "presence", Type: kind})
+	}
+	if c.state&(to|pendingOut) != 0 {
+		add("unsubscribe")
+	}
+	if c.state&(from|pendingIn) != 0 {
+		add("unsubscribed")
+	}
+	return list
+}
