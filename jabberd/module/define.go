@@ -20,7 +20,8 @@ import (
 // is a string, bool, int, int64, float64, Duration, Size, []string or
 // map[string]string. A struct is a block, a pointer to a struct a block that
 // may be left out (nil), and a slice of structs a block that may be repeated,
-// where the field tagged json:"label" is its label.
+// where the field tagged json:"label" is its label. The fields of an embedded
+// struct are fields of the struct around it.
 //
 // Define panics on a C that is none of this, since that is a mistake in the
 // program and not in the configuration.
@@ -46,6 +47,11 @@ func fields(of string, t reflect.Type, top bool) (args []Arg, label string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous && name == "" {
+			inner, _ := fields(of, f.Type, top)
+			args = append(args, inner...)
+			continue
+		}
 		if name == "-" {
 			continue
 		}

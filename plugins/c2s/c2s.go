@@ -18,6 +18,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/certs"
 	"github.com/jabberii/server/plugins/sdk/idle"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/session"
@@ -48,8 +49,7 @@ type Args struct {
 
 type tlsArgs struct {
 	Listen []string `json:"listen" doc:"Addresses to listen on for direct TLS."`
-	Cert   string   `json:"cert" doc:"File with the certificate chain, PEM, below data_dir if relative. Without it a self-signed certificate is made for each host on first use and kept below data_dir/certs."`
-	Key    string   `json:"key" doc:"File with the private key, PEM, below data_dir if relative."`
+	certs.Args
 }
 
 // Service is the handler: the connections of one section.
@@ -57,7 +57,8 @@ type Service struct {
 	env      module.Env
 	args     Args
 	acceptor *session.Acceptor
-	certs    *certificates
+	certs    *certs.Store
+	servers  tlsServers
 	secret   []byte      // for decoys, where storage has none
 	warned   atomic.Bool // of that
 
@@ -90,13 +91,14 @@ type listener struct {
 
 // New makes the service. It has no effects.
 func New(env module.Env, a Args) (packet.Handler, error) {
-	if (a.TLS.Cert == "") != (a.TLS.Key == "") {
-		return nil, module.BadArg("tls", "cert and key go together")
-	}
 	if err := errors.Join(module.CheckListen("listen", a.Listen), module.CheckListen("tls.listen", a.TLS.Listen)); err != nil {
 		return nil, err
 	}
-	s := &Service{env: env, args: a, certs: &certificates{env: env, cert: a.TLS.Cert, key: a.TLS.Key}, secret: make([]byte, 32)}
+	store, err := certs.New(env, packet.Session, a.TLS.Args)
+	if err != nil {
+		return nil, module.BadArg("tls", "%v", err)
+	}
+	s := &Service{env: env, args: a, certs: store, secret: make([]byte, 32)}
 	rand.Read(s.secret)
 	// A process before this one may have given tokens, which sessions still know.
 	var start [4]byte
@@ -112,7 +114,7 @@ func New(env module.Env, a Args) (packet.Handler, error) {
 
 // Start binds the listeners.
 func (s *Service) Start(ctx context.Context) error {
-	if err := s.certs.load(); err != nil {
+	if err := s.certs.Start(ctx); err != nil {
 		return err
 	}
 	for _, a := range s.args.Listen {

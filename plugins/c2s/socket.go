@@ -45,11 +45,7 @@ func (t *socket) Encrypt(ctx context.Context, host string) (sasl.Channel, error)
 	if t.r.Buffered() > 0 {
 		return sasl.Channel{}, errors.New("the client said something between STARTTLS and the handshake")
 	}
-	server, err := t.c.s.certs.server(host)
-	if err != nil {
-		return sasl.Channel{}, err
-	}
-	secure, channel, err := server.Handshake(ctx, t.tcp)
+	secure, channel, err := t.c.s.tlsServer(host).Handshake(ctx, t.tcp)
 	if err != nil {
 		return sasl.Channel{}, err
 	}

@@ -52,6 +52,13 @@ func (a *Authority) Issue(name string) (certificate, key string) {
 	return a.sign(name, template)
 }
 
+// Sign makes a key and a certificate for it as a template says, in files of
+// that name. What the template leaves out of number and dates is filled in.
+func (a *Authority) Sign(name string, template *x509.Certificate) (certificate, key string) {
+	a.t.Helper()
+	return a.sign(name, template)
+}
+
 // sign makes a key and signs a certificate for it. The first is the authority's own.
 func (a *Authority) sign(name string, template *x509.Certificate) (certificate, key string) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -61,7 +68,9 @@ func (a *Authority) sign(name string, template *x509.Certificate) (certificate, 
 	if template.SerialNumber, err = rand.Int(rand.Reader, big.NewInt(1<<60)); err != nil {
 		a.t.Fatal(err)
 	}
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	if template.NotAfter.IsZero() {
+		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	}
 	if a.cert == nil {
 		a.cert, a.key = template, private
 	}

@@ -1,0 +1,33 @@
+package c2s
+
+import (
+	"sync"
+
+	"github.com/jabberii/server/plugins/xmpp/session"
+)
+
+// tlsServers keeps what does handshakes for each host.
+type tlsServers struct {
+	mu     sync.Mutex
+	byHost map[string]*session.TLSServer
+}
+
+// tlsServer returns what does handshakes for the host of a stream; "" lets the
+// client's SNI say which, for connections that begin with TLS (XEP-0368).
+func (s *Service) tlsServer(host string) *session.TLSServer {
+	s.servers.mu.Lock()
+	defer s.servers.mu.Unlock()
+	if known := s.servers.byHost[host]; known != nil {
+		return known
+	}
+	var protocols []string
+	if host == "" {
+		protocols = []string{"xmpp-client"}
+	}
+	server := session.NewTLSServer(s.certs.Config(host, protocols...))
+	if s.servers.byHost == nil || len(s.servers.byHost) >= maxHosts {
+		s.servers.byHost = map[string]*session.TLSServer{}
+	}
+	s.servers.byHost[host] = server
+	return server
+}

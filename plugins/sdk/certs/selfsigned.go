@@ -1,0 +1,104 @@
+package certs
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// madeFolder is where certificates are that we have signed ourselves, below
+// the data folder.
+const madeFolder = "certs"
+
+// selfSigned returns the certificate that a host has signed itself: that of an
+// earlier time, or a new one.
+func (s *Store) selfSigned(host string) (*tls.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.made[host]; c != nil && time.Now().Before(c.Leaf.NotAfter) {
+		return c, nil
+	}
+	c, err := s.readOrSign(host)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.made) >= maxNames {
+		clear(s.made)
+	}
+	s.made[host] = c
+	return c, nil
+}
+
+func (s *Store) readOrSign(host string) (*tls.Certificate, error) {
+	file := s.env.Path(filepath.Join(madeFolder, filepath.Base(host)))
+	pair, err := tls.LoadX509KeyPair(file+".crt", file+".key")
+	if err == nil && time.Now().Before(pair.Leaf.NotAfter) {
+		return &pair, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	cert, key, err := sign(host)
+	if err != nil {
+		return nil, fmt.Errorf("certificate for %s: %w", host, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(file+".key", key, 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(file+".crt", cert, 0o644); err != nil {
+		return nil, err
+	}
+	s.env.Log().Warn("made a self-signed certificate; clients will ask whether to trust it", "host", host, "file", file+".crt")
+	pair, err = tls.X509KeyPair(cert, key)
+	return &pair, err
+}
+
+// sign makes a self-signed certificate for a host, good for ten years, and its
+// key, both PEM.
+func sign(host string) (cert, key []byte, err error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, nil, err
+	}
+	_, ascii := spell(host)
+	t := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: host},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(10, 0, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
+	}
+	if ip := net.ParseIP(strings.Trim(host, "[]")); ip != nil {
+		t.IPAddresses = []net.IP{ip}
+	} else {
+		t.DNSNames = []string{ascii}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, t, private.Public(), private)
+	if err != nil {
+		return nil, nil, err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), nil
+}
