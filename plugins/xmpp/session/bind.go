@@ -115,9 +115,9 @@ func (o offerBind) bind(ctx context.Context, account jid.JID, payload xml.Elemen
 	return o(ctx, account, wanted)
 }
 
-// space is the namespace that a stanza has to spell out: on WebSocket, each its own.
+// space is the namespace that a stanza has to spell out where it stands alone.
 func (r *Receiver) space() string {
-	if r.acceptor.Framing {
+	if r.acceptor.Framing != Document {
 		return r.acceptor.NS
 	}
 	return ""

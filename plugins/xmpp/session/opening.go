@@ -34,7 +34,7 @@ func (r *Receiver) feedHeader(ctx context.Context, t *xml.Token) Reply {
 
 func (r *Receiver) checkHeader(h stream.Header) error {
 	switch {
-	case h.NS != r.acceptor.NS && !r.acceptor.Framing:
+	case h.NS != r.acceptor.NS && r.acceptor.Framing != Messages:
 		return &stream.Error{Condition: stream.InvalidNamespace}
 	case h.Version == "":
 		return &stream.Error{Condition: stream.UnsupportedVersion}
@@ -54,8 +54,5 @@ func (r *Receiver) appendHeader(dst []byte) []byte {
 	if r.host != nil {
 		h.From = r.host.Address
 	}
-	if r.acceptor.Framing {
-		return h.AppendFrame(dst)
-	}
-	return h.Append(dst)
+	return r.acceptor.Framing.appendHeader(dst, h)
 }

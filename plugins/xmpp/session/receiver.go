@@ -20,9 +20,8 @@ type Acceptor struct {
 	// Open chooses the host by the header that begins a stream; its To may be zero. An
 	// error that is a *stream.Error is what the peer is told, host-unknown for example.
 	// It is asked once a connection: the headers of restarts have to name the same host.
-	Open func(ctx context.Context, r *Receiver, h stream.Header) (*Host, error)
-	// Framing is that of WebSocket (RFC 7395), else that of TCP.
-	Framing bool
+	Open    func(ctx context.Context, r *Receiver, h stream.Header) (*Host, error)
+	Framing Framing
 	// Attempts is how many failures to authenticate end the stream. 0 means 3.
 	Attempts int
 }
@@ -172,7 +171,7 @@ func (r *Receiver) Fail(err error) Reply {
 	}
 	r.phase = ended
 	out = stream.ErrorOf(err).Append(out)
-	return Reply{Out: r.appendClose(out), Step: Close, Err: err}
+	return Reply{Out: r.acceptor.Framing.appendClose(out), Step: Close, Err: err}
 }
 
 // Failed counts a failure to authenticate, which the peer was told of in out, and
@@ -235,7 +234,7 @@ func (r *Receiver) step(reply Reply) Reply {
 
 func (r *Receiver) isClose(t *xml.Token) bool {
 	return t.Kind == xml.Close ||
-		r.acceptor.Framing && t.Kind == xml.Child && t.Name == "close" && t.NS == ns.Framing
+		r.acceptor.Framing == Messages && t.Kind == xml.Child && t.Name == "close" && t.NS == ns.Framing
 }
 
 // closed answers a peer that closes its stream.
@@ -245,12 +244,5 @@ func (r *Receiver) closed() Reply {
 		out = r.appendHeader(out)
 	}
 	r.phase = ended
-	return Reply{Out: r.appendClose(out), Step: Close, Err: errClosed}
-}
-
-func (r *Receiver) appendClose(dst []byte) []byte {
-	if r.acceptor.Framing {
-		return append(dst, stream.CloseFrame...)
-	}
-	return append(dst, stream.Close...)
+	return Reply{Out: r.acceptor.Framing.appendClose(out), Step: Close, Err: errClosed}
 }

@@ -260,7 +260,7 @@ func TestReceiverFramed(t *testing.T) {
 	a := accounts()
 	a.PlainText = true
 	acc := acceptor(session.OfferSASL(host, a), session.OfferBind(bind))
-	acc.Framing = true
+	acc.Framing = session.Messages
 	const open = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='example.org' version='1.0'/>"
 	messages := []struct{ in, want string }{
 		{open, "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing'"},
@@ -298,6 +298,22 @@ func TestReceiverFramed(t *testing.T) {
 		if reply := r.Feed(t.Context(), token); strings.Contains(string(reply.Out), "bad-format") != (reply.Step == session.Close) {
 			t.Fatalf("told %s", reply.Out)
 		}
+	}
+}
+
+// What carries the elements of BOSH says where the stream begins and ends.
+func TestReceiverWithoutFrame(t *testing.T) {
+	a := accounts()
+	a.PlainText = true
+	acc := acceptor(session.OfferSASL(host, a), session.OfferBind(bind))
+	acc.Framing = session.Bodies
+	conn := connect(acc)
+	told := conn.feed(t, open+auth+open+bindIQ)
+	if strings.Contains(told, "<stream:stream") || !strings.HasPrefix(told, "<stream:features ") || !strings.Contains(told, "<iq xmlns='jabber:client'") {
+		t.Errorf("told %s", told)
+	}
+	if told := connect(acc).feed(t, strings.Replace(open, "1.0", "x", 1)); !strings.HasPrefix(told, "<stream:error") || strings.Contains(told, "</stream:stream>") {
+		t.Errorf("told %s", told)
 	}
 }
 

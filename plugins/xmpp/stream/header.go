@@ -93,7 +93,7 @@ func (h Header) Reply() Header {
 }
 
 // ParseHeader reads the start tag of a stream, an [xml.Open] token, or the
-// element open of WebSocket, a child to the scanner. The error is an
+// element open of WebSocket. The error is an
 // [*Error] to be sent to the other side: invalid-namespace,
 // improper-addressing, unsupported-version. The header has, even then, whatever
 // could be read. Whether the addresses and the namespace are the right ones is
@@ -103,7 +103,7 @@ func ParseHeader(t *xml.Token) (Header, error) {
 	switch {
 	case t.Kind == xml.Open && t.Name == "stream" && t.NS == ns.Stream:
 		h.Dialback = slices.Contains(t.Declared, ns.Dialback)
-	case t.Kind == xml.Child && t.Name == "open" && t.NS == ns.Framing:
+	case t.Name == "open" && t.NS == ns.Framing:
 		h.NS = ""
 	case t.Name == "stream" && t.Kind == xml.Open:
 		return h, &Error{Condition: InvalidNamespace}
