@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"jabberd/wire": {"jabberd/packet", "jabberd/module", "jabberd/frame", "jabberd/tree", "jabberd/heap", "plugins/sdk/confine",
 		"google.golang.org/grpc", "google.golang.org/protobuf", "github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog",
 		"golang.org/x/sys"},
-	"plugins/xmpp": {"golang.org/x", "github.com/miekg/dns", "github.com/xdg-go"},
+	"plugins/xmpp": {"golang.org/x", "github.com/miekg/dns", "github.com/xdg-go", "github.com/gobwas/ws"},
 }
 
 // The programs whose folders hold one package a module, and the folders there that are not theirs.
