@@ -59,6 +59,9 @@ func Root(linked []module.Module) *cobra.Command {
 	root.AddCommand(p.run(), p.explain(), p.user(), session(), hosts(), p.plugin(), status(), settings(), dead(), storage())
 	root.AddCommand(cli.Commands(cli.Server{Describe: p.describe, Make: p.make})...)
 	for _, cmd := range root.Commands() {
+		if cmd.Name() == "check" {
+			cmd.AddCommand(surveys()...)
+		}
 		withUsage(cmd)
 	}
 	return root

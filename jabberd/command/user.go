@@ -3,6 +3,7 @@ package command
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,8 +45,7 @@ func (p *program) user() *cobra.Command {
 		&cobra.Command{Use: "import FILE", Short: "Add the accounts of a list, one \"JID PASSWORD\" a line; - is standard input",
 			Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error { return importUsers(cmd, server.Dial(*socket), args[0]) }},
-		&cobra.Command{Use: "list DOMAIN", Short: "List the accounts of a domain", Args: cobra.ExactArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error { return listUsers(cmd, store(), args[0]) }},
+		listUsers(store),
 		&cobra.Command{Use: "remove JID", Short: "Remove an account with all that is stored for it", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				j, err := bare(args[0])
@@ -181,19 +181,29 @@ func importUsers(cmd *cobra.Command, c *server.Client, file string) error {
 	return err
 }
 
-func listUsers(cmd *cobra.Command, store *xdb.Store, domain string) error {
-	after := ""
-	for {
-		owners, more, err := store.Owners(cmd.Context(), domain, account.NS, after, xdb.DefaultPage)
-		if err != nil {
-			return err
+// listUsers writes the accounts as they come, so that there may be many.
+func listUsers(store func() *xdb.Store) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{Use: "list DOMAIN", Short: "List the accounts of a domain", Args: cobra.ExactArgs(1)}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON string a line")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		for after, more := "", true; more; {
+			owners, further, err := store().Owners(cmd.Context(), args[0], account.NS, after, xdb.DefaultPage)
+			if err != nil {
+				return err
+			}
+			for _, o := range owners {
+				line := o
+				if asJSON {
+					quoted, _ := json.Marshal(o) // a string always has one
+					line = string(quoted)
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), line)
+				after = o
+			}
+			more = further && len(owners) > 0
 		}
-		for _, o := range owners {
-			fmt.Fprintln(cmd.OutOrStdout(), o)
-			after = o
-		}
-		if !more || len(owners) == 0 {
-			return nil
-		}
+		return nil
 	}
+	return cmd
 }

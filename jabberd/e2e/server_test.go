@@ -161,8 +161,12 @@ func (r *running) stop() {
 
 // jabberd runs a command for the server and returns what it prints.
 func (r *running) jabberd(args ...string) (string, error) {
-	cmd := exec.Command(filepath.Join(r.bin, "jabberd"), append(args, "--socket", filepath.Join(r.data, server.SocketName))...)
-	out, err := cmd.CombinedOutput()
+	return r.command(append(args, "--socket", filepath.Join(r.data, server.SocketName))...)
+}
+
+// command runs a command that needs no server.
+func (r *running) command(args ...string) (string, error) {
+	out, err := exec.Command(filepath.Join(r.bin, "jabberd"), args...).CombinedOutput()
 	return string(out), err
 }
 
