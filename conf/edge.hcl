@@ -55,10 +55,22 @@ session "c2s" {
 }
 
 service "users" {
+  process = "sm"
+
   host { label = var.host }
 
+  # What clients ask of a host and of accounts. Each is asked before sm, which
+  # answers what is left.
+  load "vcard" {}
+  load "private" {}
+  load "version" {}
+  load "time" {}
+  load "last" {}
+
+  # Whom to turn to about the host:
+  # load "contact" { admin = ["xmpp:ann@example.org", "mailto:ann@example.org"] }
+
   load "sm" {
-    process    = "sm"
     durability = var.durability
 
     offline { max = 1000 }

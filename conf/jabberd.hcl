@@ -62,6 +62,17 @@ session "c2s" {
 service "users" {
   host { label = var.host }
 
+  # What clients ask of a host and of accounts. Each is asked before sm, which
+  # answers what is left.
+  load "vcard" {}
+  load "private" {}
+  load "version" {}
+  load "time" {}
+  load "last" {}
+
+  # Whom to turn to about the host:
+  # load "contact" { admin = ["xmpp:ann@example.org", "mailto:ann@example.org"] }
+
   load "sm" {
     offline { max = 1000 }
   }

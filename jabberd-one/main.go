@@ -21,7 +21,13 @@ import (
 	"github.com/jabberii/server/logmods/syslog"
 	"github.com/jabberii/server/logmods/to"
 	"github.com/jabberii/server/plugins/c2s"
+	"github.com/jabberii/server/plugins/contact"
+	"github.com/jabberii/server/plugins/last"
+	"github.com/jabberii/server/plugins/private"
 	"github.com/jabberii/server/plugins/sm"
+	"github.com/jabberii/server/plugins/time"
+	"github.com/jabberii/server/plugins/vcard"
+	"github.com/jabberii/server/plugins/version"
 	"github.com/jabberii/server/xdb/badger"
 	"github.com/jabberii/server/xdb/cache"
 	"github.com/jabberii/server/xdb/file"
@@ -33,8 +39,21 @@ func main() { os.Exit(command.Main(os.Args[1:], modules())) }
 
 func modules() []module.Module {
 	return []module.Module{
-		host.Module, fork.Module, exec.Module, accept.Module, connect.Module, load.With(c2s.Module, sm.Module),
+		host.Module, fork.Module, exec.Module, accept.Module, connect.Module, services(),
 		filter.Module, cache.Module, memory.Module, file.Module, badger.Module,
 		logfilter.Module, format.Module, logfile.Module, stdout.Module, stderr.Module, syslog.Module, to.Module,
 	}
+}
+
+func services() module.Module {
+	return load.With(
+		c2s.Module,
+		contact.Module,
+		last.Module,
+		private.Module,
+		sm.Module,
+		time.Module,
+		vcard.Module,
+		version.Module,
+	)
 }

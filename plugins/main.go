@@ -4,8 +4,25 @@ package main
 import (
 	"github.com/jabberii/server/basemods/load"
 	"github.com/jabberii/server/plugins/c2s"
+	"github.com/jabberii/server/plugins/contact"
+	"github.com/jabberii/server/plugins/last"
+	"github.com/jabberii/server/plugins/private"
 	"github.com/jabberii/server/plugins/sdk"
 	"github.com/jabberii/server/plugins/sm"
+	"github.com/jabberii/server/plugins/time"
+	"github.com/jabberii/server/plugins/vcard"
+	"github.com/jabberii/server/plugins/version"
 )
 
-func main() { sdk.Serve(load.With(c2s.Module, sm.Module)) }
+func main() {
+	sdk.Serve(load.With(
+		c2s.Module,
+		contact.Module,
+		last.Module,
+		private.Module,
+		sm.Module,
+		time.Module,
+		vcard.Module,
+		version.Module,
+	))
+}

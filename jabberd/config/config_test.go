@@ -82,7 +82,7 @@ log "watch" {
 		t.Fatal(err)
 	}
 	want := `[{"id":"users","kinds":["normal","session"],"place":"main.hcl:16","chain":[` +
-		`{"module":"host","label":"example.org","process":"edge","args":{"label":"example.org"},"place":"main.hcl:20"},` +
+		`{"module":"host","label":"example.org","args":{"label":"example.org"},"place":"main.hcl:20"},` +
 		`{"module":"load","label":"sm","process":"edge","args":{"offline":{"max":5}},"place":"main.hcl:21","timeout":1000000000,"on_crash":"pass"}],` +
 		`"timeout":5000000000,"queue":7},` +
 		`{"id":"watch","kinds":["log"],"place":"main.hcl:27","chain":[{"module":"tap","args":{},"place":"main.hcl:30"}],"observe":true,"uplink":true}]`

@@ -232,7 +232,11 @@ func (b *binding) link(d *decoding, p placed, inner *block, kinds []packet.Kind,
 		delete(values, "label") // it has picked the service, which does not ask for it
 	}
 	d.limits(inner.Body, values)
-	settled(values).apply(section, &link)
+	shared := section
+	if uses.Passive {
+		shared.Process = "" // it handles nothing there
+	}
+	settled(values).apply(shared, &link)
 	for _, a := range linkArgs() {
 		delete(values, a.Name)
 	}
