@@ -111,6 +111,9 @@ func (s *Service) clientMessage(t *act, p *packet.Packet) error {
 	if p.To == "" {
 		p.To = packet.Bare(p.From)
 	}
+	if err := s.copySent(t, p); err != nil {
+		return err
+	}
 	t.normal(p)
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 func (s *Service) discoverHost(ctx context.Context, p *packet.Packet, el *xml.Element) (packet.Verdict, error) {
 	var a disco.Answer
 	a.Identity("server", "im", "jabberd")
-	a.Feature(ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Roster)
+	a.Feature(ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Roster, ns.Carbons)
 	if s.args().Offline.Max > 0 {
 		a.Feature("msgoffline")
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/sessions"
+	"github.com/jabberii/server/plugins/xmpp/carbons"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
@@ -92,11 +93,29 @@ func (s *Service) explainMessage(ctx context.Context, a *account, p *packet.Pack
 	case nowhere:
 		return packet.Claim, a.presenceText() + " that takes it, and its sender need not know: it is dropped"
 	}
-	names := make([]string, 0, len(targets))
+	why := a.presenceText() + "; the message goes to " + texts(targets)
+	if copies := a.copied(carbons.Received, p, targets, nil); len(copies) > 0 {
+		why += ", and a copy to " + texts(copies)
+	}
+	return packet.Claim, why + a.waitingText(targets, p)
+}
+
+// waitingText says that a stanza waits for inactive clients.
+func (a *account) waitingText(targets []*session, p *packet.Packet) string {
 	for _, x := range targets {
+		if x.isManaged() && x.inactive && canWait(p) {
+			return "; it waits until somebody looks at an inactive client"
+		}
+	}
+	return ""
+}
+
+func texts(sessions []*session) string {
+	names := make([]string, 0, len(sessions))
+	for _, x := range sessions {
 		names = append(names, x.text())
 	}
-	return packet.Claim, a.presenceText() + "; the message goes to " + strings.Join(names, " and ")
+	return strings.Join(names, " and ")
 }
 
 // explainKeeping says what becomes of a message that nobody takes now. It asks
@@ -123,6 +142,8 @@ func (x *session) text() string {
 		return x.jid + " (whose connection is lost; it waits to be resumed)"
 	case x.presence == nil:
 		return x.jid + " (not available)"
+	case x.inactive:
+		return fmt.Sprintf("%s (priority %d, inactive)", x.jid, x.priority)
 	}
 	return fmt.Sprintf("%s (priority %d)", x.jid, x.priority)
 }
@@ -137,9 +158,10 @@ func explainPresence(a *account, p *packet.Packet) (packet.Verdict, string) {
 	case resource != "" && a.bound(resource) == nil:
 		return packet.Claim, a.presenceText() + " and none of this name: it is dropped"
 	case resource != "":
-		return packet.Claim, "it goes to " + a.bound(resource).text()
+		x := a.bound(resource)
+		return packet.Claim, "it goes to " + x.text() + a.waitingText([]*session{x}, p)
 	}
-	return packet.Claim, a.presenceText() + "; it goes to all that are available"
+	return packet.Claim, a.presenceText() + "; it goes to all that are available" + a.waitingText(a.sessions, p)
 }
 
 func explainIQ(a *account, p *packet.Packet) (packet.Verdict, string) {
@@ -155,7 +177,7 @@ func explainIQ(a *account, p *packet.Packet) (packet.Verdict, string) {
 	}
 	if el, ok := xml.First(p.Body, ns.Client); ok {
 		switch el.NS() {
-		case ns.Roster, ns.DiscoInfo, ns.DiscoItems, ns.Ping:
+		case ns.Roster, ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Carbons:
 			return packet.Claim, "the server answers for " + a.jid
 		}
 	}

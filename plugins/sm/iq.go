@@ -29,6 +29,8 @@ func (s *Service) iq(ctx context.Context, p *packet.Packet) (packet.Verdict, err
 		return s.discoverAccount(ctx, p, &el)
 	case ns.Ping:
 		return s.ping(ctx, p, &el)
+	case ns.Carbons:
+		return s.carbonsIQ(ctx, p, &el)
 	case ns.Session:
 		return s.oldSession(ctx, p)
 	}

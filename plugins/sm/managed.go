@@ -32,6 +32,7 @@ type managed struct {
 	first   uint64 // the last before the connection
 	sending bool   // somebody is in drain
 	asked   moment // when the client was asked for an acknowledgement that it owes; 0 is not
+	urgent  uint64 // the last that goes to the client though it is inactive, with all before it
 	late    uint64 // it is to be asked once it was given this one, however few there are; 0 is none
 
 	hello  *packet.Packet // enabled or resumed, goes before all stanzas of the connection
@@ -154,6 +155,11 @@ func (t *act) enqueue(managed []*session, all int, p *packet.Packet) {
 	if all > 1 {
 		q.copies = &copies{held: len(managed), taken: len(managed) < all}
 	}
+	for _, x := range managed {
+		if x.inactive {
+			t.s.supersede(x, p)
+		}
+	}
 	place, err := t.s.journalOut(managed, &q)
 	if err != nil {
 		t.s.env.Log().Error("journal: " + err.Error())
@@ -163,6 +169,9 @@ func (t *act) enqueue(managed []*session, all int, p *packet.Packet) {
 	for _, x := range managed {
 		m := x.managed
 		m.queue.push(&q)
+		if x.inactive {
+			t.s.pressing(x, p)
+		}
 		if !x.conn.IsZero() {
 			t.wake = append(t.wake, x)
 		}
@@ -212,7 +221,7 @@ func (s *Service) next(x *session, p *packet.Packet) bool {
 		}
 		*p, m.hello = *m.hello, nil
 		p.Seq = seqHello
-	case m.written < m.last() && m.queue.at(int(m.written-m.acked)).place < s.journal.Durable():
+	case x.hasToGo() && m.queue.at(int(m.written-m.acked)).place < s.journal.Durable():
 		*p = m.queue.at(int(m.written - m.acked)).p
 		m.written++
 		m.given = max(m.given, m.written)

@@ -24,8 +24,9 @@ type client struct {
 	h       uint32 // stanzas that it has
 	sent    uint32 // stanzas of its own
 	unacked []string
-	bodies  []string // of the messages that it got, in order
-	ends    []string // why its streams ended
+	bodies  []string          // of the messages that it got, in order
+	ends    []string          // why its streams ended
+	shown   map[string]string // the last presence of each address
 }
 
 func attr(p *packet.Packet, name string) string {
@@ -36,7 +37,7 @@ func attr(p *packet.Packet, name string) string {
 // manage logs in with stream management.
 func (w *world) manage(full string, presence bool) *client {
 	w.t.Helper()
-	c := &client{w: w, full: full}
+	c := &client{w: w, full: full, shown: map[string]string{}}
 	c.begin(presence)
 	return c
 }
@@ -96,6 +97,9 @@ func (c *client) handle(p *packet.Packet) {
 		c.ends = append(c.ends, p.Type)
 	default:
 		c.h++
+		if p.Name == "presence" {
+			c.shown[p.From] = p.Type + string(p.Body)
+		}
 		if p.Name == "message" {
 			el, _ := xml.Find(p.Body, ns.Client, "body", ns.Client)
 			c.bodies = append(c.bodies, el.Text())

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/packet"
 	auth "github.com/jabberii/server/plugins/sdk/account"
+	"github.com/jabberii/server/plugins/xmpp/carbons"
 )
 
 // stanza handles a stanza for one of the hosts.
@@ -109,11 +110,17 @@ func (s *Service) message(ctx context.Context, p *packet.Packet) (packet.Verdict
 			a = new(account)
 			a.mu.Lock()
 		}
-		var room [8]*session
+		var room, rest [8]*session
 		targets, where := a.route(p, room[:0])
+		var copies []*session
 		x := s.full(targets)
 		if where == toSessions && x == nil {
+			copies = a.copied(carbons.Received, p, targets, rest[:0])
+			x = s.full(copies)
+		}
+		if where == toSessions && x == nil {
 			t := act{s: s, ctx: ctx, flags: p.Flags}
+			t.copy(a, carbons.Received, p, copies)
 			t.down(a, targets, p)
 			a.mu.Unlock()
 			return packet.Claim, t.done()
@@ -129,8 +136,10 @@ func (s *Service) message(ctx context.Context, p *packet.Packet) (packet.Verdict
 		case where == toSender:
 			return packet.Pass, unavailable()
 		default:
-			if kept, err := s.keep(ctx, p); kept || err != nil {
+			if kept, err := s.keep(ctx, p); err != nil {
 				return packet.Claim, err
+			} else if kept {
+				return packet.Claim, s.copyKept(ctx, p)
 			}
 		}
 	}

@@ -190,21 +190,34 @@ func sameContent(stored, p *packet.Packet) bool {
 }
 
 // isFleeting reports whether a message is of no use later: it says only that
-// somebody is typing, or its sender wants it not to be kept (XEP-0334).
+// somebody is typing, or its sender wants it not to be kept (XEP-0334). A hint
+// to keep it is obeyed too.
 func isFleeting(p *packet.Packet) bool {
-	state, other := false, false
 	for el := range xml.Elements(p.Body, ns.Client) {
 		switch {
 		case el.Is("no-store", ns.Hints):
 			return true
-		case el.NS() == ns.ChatStates:
-			state = true
-		case el.Is("thread", ns.Client) || el.Is("no-copy", ns.Hints):
-		default:
-			other = true
+		case el.Is("store", ns.Hints):
+			return false
 		}
 	}
-	return state && !other
+	return isChatState(p.Body)
+}
+
+// isChatState reports whether the content of a message says only what somebody
+// is about (XEP-0085).
+func isChatState(body []byte) bool {
+	state := false
+	for el := range xml.Elements(body, ns.Client) {
+		switch {
+		case el.NS() == ns.ChatStates:
+			state = true
+		case el.Is("thread", ns.Client), el.NS() == ns.Hints, el.Is("private", ns.Carbons):
+		default:
+			return false
+		}
+	}
+	return state
 }
 
 // withDelay adds to the content of a message since when it has waited
@@ -223,11 +236,7 @@ func withDelay(body []byte, domain string, at time.Time) []byte {
 // storedMessage is a message as it is stored, and where it comes from.
 func storedMessage(p *packet.Packet, domain string, at time.Time) []byte {
 	body := withDelay(p.Body, domain, at)
-	b := make([]byte, 0, len(body)+len(p.Attrs)+200)
-	b = xml.AppendStart(b, "message", ns.Client, "to", p.To, "from", p.From, "type", p.Type, "id", p.ID, "xml:lang", p.Lang)
-	b = append(b[:len(b)-1], p.Attrs...)
-	b = append(append(b, '>'), body...)
-	b = xml.AppendEnd(b, "message")
+	b := writeMessage(make([]byte, 0, len(body)+len(p.Attrs)+200), p, body)
 	if !hasOrigin(p) {
 		return b
 	}

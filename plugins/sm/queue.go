@@ -99,6 +99,27 @@ func (u *queue) drop(n int) (stored []string) {
 	return stored
 }
 
+// remove takes one stanza away that the client was not given.
+func (u *queue) remove(i int) {
+	q := u.at(i)
+	if q.copies != nil {
+		q.copies.held--
+	}
+	u.bytes -= q.size()
+	for ; i < u.count-1; i++ {
+		*u.at(i) = *u.at(i + 1)
+	}
+	*u.at(u.count - 1) = queued{}
+	u.count--
+	if full := (u.head + u.count + len(queueRoom{}) - 1) / len(queueRoom{}); full < len(u.rooms) {
+		u.pool.Put(u.rooms[full])
+		u.rooms = u.rooms[:full]
+	}
+	if u.count == 0 {
+		u.leave(len(u.rooms))
+	}
+}
+
 // leave gives the first rooms back.
 func (u *queue) leave(n int) {
 	for _, room := range u.rooms[:n] {

@@ -23,10 +23,22 @@ const (
 	recOut                      // a stanza to clients: how many and their tokens, when, ..., stanza
 	recAck                      // a client has stanzas: token, number
 	recDirected                 // an address sees the presence of a session, or no longer: token, address, bool
+	recSkip                     // a stanza to a client, not sent yet, is not needed: token, number; those behind move up
+)
+
+// A state goes on with what was added to it since: a tag, and a string that
+// depends on it. So a journal of an older build can be read.
+const (
+	tagCarbons  = 1 + iota // the client wants copies: nothing
+	tagInactive            // nobody looks at the client: nothing
 )
 
 // errRecord is what a record is that cannot be read.
 var errRecord = errors.New("a record of sessions that cannot be read")
+
+// errNewer is what a record is that this build does not know.
+var errNewer = errors.New("a newer version of the server wrote this journal of sessions: " +
+	"run that one, or move the folder away, which ends the sessions that are in it")
 
 // buffers are for records that are being made.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
@@ -180,6 +192,12 @@ func appendState(b []byte, x *session) []byte {
 			b = binary.AppendUvarint(b, n)
 		}
 	}
+	if x.carbons {
+		b = appendString(append(b, tagCarbons), "")
+	}
+	if x.inactive {
+		b = appendString(append(b, tagInactive), "")
+	}
 	return b
 }
 
@@ -236,6 +254,13 @@ func (q *queued) append(b []byte) []byte {
 	b = appendString(b, q.stored)
 	b = appendBool(b, q.copies != nil && q.copies.taken)
 	return appendStanza(b, &q.p)
+}
+
+// journalSkip records that a stanza to a client is not needed.
+func (s *Service) journalSkip(x *session, number uint64) journal.Pos {
+	return s.note(func(b []byte) []byte {
+		return binary.AppendUvarint(appendToken(append(b, byte(recSkip)), x.token), number)
+	})
 }
 
 // journalAck records how many stanzas the client has.

@@ -24,6 +24,8 @@ type replay struct {
 	spooling map[packet.Token]string // accounts of sessions that were being given offline messages
 	taken    map[string][]string     // by account: keys of offline messages that clients have
 	accounts map[string]*account     // those of both
+
+	newer bool // a state had something that this build does not know
 }
 
 // unhandled is a stanza of a client whose handling had not ended.
@@ -72,8 +74,16 @@ func (r *replay) record(at journal.Pos, b []byte) error {
 		if x != nil {
 			x.show(jid, sees)
 		}
+	case recSkip:
+		x, number := r.sessions[in.token()], in.uint()
+		if x != nil && x.isManaged() && number > x.managed.acked && number <= x.managed.last() {
+			x.managed.queue.remove(int(number - x.managed.acked - 1))
+		}
 	default:
-		in.bad = true
+		return errNewer
+	}
+	if r.newer {
+		return errNewer
 	}
 	if in.bad {
 		return errRecord
@@ -117,6 +127,7 @@ func (r *replay) state(at journal.Pos, in *reader) {
 	} else {
 		x.seq = 0 // its stanzas are not in the journal; what comes again has to be handled
 	}
+	r.additions(x, in)
 	if in.bad {
 		return
 	}
@@ -125,6 +136,22 @@ func (r *replay) state(at journal.Pos, in *reader) {
 		r.spooling[token] = packet.Bare(x.jid)
 	} else {
 		delete(r.spooling, token)
+	}
+}
+
+// additions reads what states did not always have.
+func (r *replay) additions(x *session, in *reader) {
+	x.carbons, x.inactive = false, false
+	for len(in.b) > 0 {
+		switch tag := in.byte(); tag {
+		case tagCarbons:
+			x.carbons = true
+		case tagInactive:
+			x.inactive = true
+		default:
+			r.newer = true
+		}
+		in.bytes()
 	}
 }
 
@@ -208,7 +235,7 @@ func (r *replay) finish() {
 		a.sessions = append(a.sessions, x)
 		s.sessions.connect(x, packet.Token{}, x.conn)
 		if m := x.managed; m != nil {
-			m.written, m.given = m.acked, m.last()
+			m.written, m.given, m.urgent = m.acked, m.last(), m.last()
 			if x.conn.IsZero() {
 				s.clock.wake(x, m.end())
 			} else {

@@ -65,6 +65,7 @@ func (s *Service) connect(x *session, p *packet.Packet) {
 	m.written, m.first = m.acked, m.acked
 	m.asked, m.late, m.after, m.lost = 0, 0, 0, 0
 	m.kind, m.helloH = isResumed, m.received
+	x.inactive = false // XEP-0352 section 6
 	s.greet(x)
 	s.journalState(x)
 }

@@ -27,6 +27,8 @@ type session struct {
 	priority   int8
 	interested bool                // it has asked for the roster, and is told of changes
 	directed   map[string]struct{} // addresses beside subscribers that see the presence
+	carbons    bool                // it wants copies of what the account's others say and get, see carbons.go
+	inactive   bool                // its client says that nobody looks at it, see clientstate.go
 
 	managed *managed // stream management, nil while it is not enabled
 	strange moment   // when a stanza of somebody else last went to it directly
@@ -45,7 +47,7 @@ func (s *Service) up(ctx context.Context, p *packet.Packet) (packet.Verdict, err
 	if p.Flags&packet.Down != 0 {
 		return packet.Pass, nil
 	}
-	if (isStanza(p) || p.NS == ns.StreamManagement) && !s.isReady() {
+	if (isStanza(p) || p.NS != "") && !s.isReady() {
 		if err := s.awaitReady(ctx); err != nil {
 			return packet.Pass, err
 		}
@@ -64,7 +66,7 @@ func (s *Service) up(ctx context.Context, p *packet.Packet) (packet.Verdict, err
 	case p.NS == ns.StreamManagement:
 		return s.manage(ctx, x, p)
 	case p.NS == ns.ClientState:
-		return packet.Claim, nil // it may send less, but need not
+		return s.clientState(x, p)
 	}
 	return s.refuseStream(ctx, p, "unsupported-stanza-type")
 }

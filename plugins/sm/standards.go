@@ -8,5 +8,8 @@ var standards = []module.XEP{
 	{Number: 198, Name: "Stream Management", Version: "1.6.3"},
 	{Number: 199, Name: "XMPP Ping", Version: "2.0.1"},
 	{Number: 203, Name: "Delayed Delivery", Version: "2.0"},
+	{Number: 280, Name: "Message Carbons", Version: "1.0.1", Note: "errors are copied unless they are of a room"},
+	{Number: 297, Name: "Stanza Forwarding", Version: "1.0"},
 	{Number: 334, Name: "Message Processing Hints", Version: "1.0.0"},
+	{Number: 352, Name: "Client State Indication", Version: "1.0.0"},
 }

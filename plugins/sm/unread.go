@@ -56,7 +56,7 @@ func (x *session) holdsStored() bool {
 func (q *queued) again() (packet.Packet, bool) {
 	p := q.p
 	switch {
-	case q.stored != "": // it is in storage
+	case q.stored != "", isCopy(&p): // it is in storage, or another client has it
 		return p, false
 	case p.Name == "message" && isKept(p.Type):
 		p.To = packet.Bare(p.To)
