@@ -11,7 +11,7 @@ var known = func(all ...string) map[string]string {
 	}
 	return table
 }(
-	"message", "presence", "iq", "r", "a", "active", "inactive", "stream", "features", "auth",
+	"message", "presence", "iq", "r", "a", "active", "inactive", "stream", "stream:stream", "features", "auth",
 	"challenge", "response", "success", "enable", "enabled", "resume", "resumed",
 	"chat", "groupchat", "headline", "normal", "error", "get", "set", "result", "unavailable",
 	"subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe", "en", "de",

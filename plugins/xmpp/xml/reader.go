@@ -5,7 +5,8 @@ import "io"
 // Reader yields the tokens of a stream that is read from a connection, for those
 // who have a goroutine for it. It is not for concurrent use.
 type Reader struct {
-	scanner    Scanner
+	scanner    *Scanner     // nil while it rests
+	at         surroundings // of the scanner, while it rests
 	src        io.Reader
 	buf        []byte
 	start, end int // what has been read and is not consumed
@@ -19,21 +20,20 @@ const (
 
 // NewReader returns a reader that waits for the start of a stream.
 func NewReader(src io.Reader, limits Limits) *Reader {
-	r := &Reader{src: src}
-	r.SetLimits(limits)
-	return r
+	return &Reader{src: src, scanner: NewScanner(limits)}
 }
 
 // SetLimits changes the limits from the next element on; see
 // [Scanner.SetLimits].
-func (r *Reader) SetLimits(limits Limits) { r.scanner.SetLimits(limits) }
+func (r *Reader) SetLimits(limits Limits) { r.awake().SetLimits(limits) }
 
 // Next returns the next token, which is valid until the next call. At the end of
 // the bytes it returns [io.EOF], within an element [io.ErrUnexpectedEOF]; other
 // errors are those of the source and of [Scanner.Next].
 func (r *Reader) Next() (*Token, error) {
+	s := r.awake()
 	for {
-		t, n, err := r.scanner.Next(r.buf[r.start:r.end])
+		t, n, err := s.Next(r.buf[r.start:r.end])
 		r.start += n
 		if t != nil || err != nil {
 			return t, err
@@ -52,7 +52,7 @@ func (r *Reader) Reset(src io.Reader) {
 		r.src, r.start, r.end = src, 0, 0
 	}
 	r.err = nil
-	r.scanner.Reset()
+	r.awake().Reset()
 }
 
 // Rest makes a reader small whose source had nothing for a while: what it has
@@ -61,10 +61,18 @@ func (r *Reader) Reset(src io.Reader) {
 // longer valid.
 func (r *Reader) Rest() {
 	r.err = nil
-	if r.start == r.end {
+	if s := r.scanner; s != nil && s.err == nil && r.start == r.end {
 		r.buf, r.start, r.end = nil, 0, 0
-		r.scanner.shrink()
+		r.scanner, r.at = nil, s.surroundings
 	}
+}
+
+// awake returns the scanner, which goes on where it was before a rest.
+func (r *Reader) awake() *Scanner {
+	if r.scanner == nil {
+		r.scanner = &Scanner{surroundings: r.at}
+	}
+	return r.scanner
 }
 
 // Buffered is the number of bytes that were read and don't belong to a token

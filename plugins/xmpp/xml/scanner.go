@@ -43,15 +43,8 @@ func (l Limits) withDefaults() Limits {
 // Between two elements a Scanner needs a few hundred bytes of memory; see
 // [Scanner.Park]. It is not for concurrent use.
 type Scanner struct {
-	limits Limits
-	phase  phase
-	err    error // once it has failed, that is all it says
-
-	// What is known of the stream.
-	declared bool   // an XML declaration has been seen
-	root     string // the name on its start tag, as written
-	lang     string
-	outer    []outer
+	surroundings
+	err error // once it has failed, that is all it says
 
 	// Where it is in the element at the start of the buffer.
 	state state
@@ -69,6 +62,16 @@ type Scanner struct {
 	tag     tag
 	scratch []byte
 	token   Token
+}
+
+// surroundings are what the elements of a stream stand in.
+type surroundings struct {
+	limits   Limits
+	phase    phase
+	declared bool   // an XML declaration has been seen
+	root     string // the name on its start tag, as written
+	lang     string
+	outer    []outer
 }
 
 type phase uint8
@@ -96,13 +99,6 @@ type element struct {
 	ns      string // of the element
 	content string // the default namespace in it
 	body    span   // from the start tag to the end tag
-}
-
-// shrink gives back what is kept from one element to the next. The scanner is not
-// within one.
-func (s *Scanner) shrink() {
-	s.open, s.bindings, s.edits, s.scratch = nil, nil, nil, nil
-	s.top, s.tag, s.token = element{}, tag{}, Token{}
 }
 
 // NewScanner returns a scanner that waits for the start of a stream.

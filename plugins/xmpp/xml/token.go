@@ -100,11 +100,12 @@ func (s *Scanner) header(b []byte) (int, error) {
 	if closed {
 		s.phase = emptyStream
 	}
-	s.root = string(s.top.name.whole().in(b))
+	s.root = intern(s.top.name.whole().in(b))
 	s.lang = s.token.Lang
+	s.outer = make([]outer, 0, len(s.bindings))
 	for _, at := range s.bindings {
 		uri := intern(s.text(b, at.value, at.plain))
-		prefix := string(at.prefix.in(b))
+		prefix := intern(at.prefix.in(b))
 		s.outer = append(s.outer, outer{prefix, uri})
 		if prefix != "" {
 			s.token.Declared = append(s.token.Declared, uri)
