@@ -13,6 +13,7 @@ package packet
 import (
 	"fmt"
 	"strings"
+	"unique"
 )
 
 // A Kind is the first branch of the delivery tree.
@@ -89,6 +90,13 @@ type Token struct {
 
 // IsZero reports whether t names nobody.
 func (t Token) IsZero() bool { return t == Token{} }
+
+// Own returns t for who keeps it for long: its strings, of which there are few
+// different ones, don't keep in memory what they came in.
+func (t Token) Own() Token {
+	t.Host, t.Section = unique.Make(t.Host).Value(), unique.Make(t.Section).Value()
+	return t
+}
 
 // A Packet is one XML element on its way through the tree.
 //

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -245,9 +246,11 @@ func (c *conn) down(ctx context.Context, p *packet.Packet) error {
 		c.seen = p.Seq
 	}
 	if !p.Near.IsZero() && p.Flags&packet.Bounced == 0 {
-		c.far = p.Near
+		if c.far != p.Near {
+			c.far = p.Near.Own()
+		}
 		if packet.Resource(c.address) == "" && packet.Resource(p.To) != "" {
-			c.address = p.To
+			c.address = strings.Clone(p.To)
 		}
 	}
 	seen := c.seen

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"hash/maphash"
+	"strings"
 	"sync"
 )
 
@@ -100,8 +101,8 @@ func (t *accounts) hold(jid string) *account {
 	defer sh.mu.Unlock()
 	a := sh.byJID[jid]
 	if a == nil {
-		a = &account{jid: jid, stored: -1}
-		sh.byJID[jid] = a
+		a = &account{jid: strings.Clone(jid), stored: -1}
+		sh.byJID[a.jid] = a
 	}
 	if a.idle != nil {
 		sh.idle.Remove(a.idle)

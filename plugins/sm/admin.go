@@ -113,7 +113,7 @@ func (s *Service) forget(ctx context.Context, jid string) (ended int, err error)
 	}
 	a.mu.Lock()
 	var farewell []packet.Packet
-	for _, c := range r.contacts {
+	for c := range r.contacts.all() {
 		farewell = c.appendFarewell(farewell, jid)
 	}
 	a.mu.Unlock()
@@ -128,7 +128,7 @@ func (s *Service) forget(ctx context.Context, jid string) (ended int, err error)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r.contacts, r.requests = map[string]*contact{}, 0
+	r.contacts, r.requests = contacts{}, 0
 	return ended, nil
 }
 

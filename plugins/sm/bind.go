@@ -77,7 +77,7 @@ func (s *Service) open(full jid.JID, p *packet.Packet) (x *session, old replaced
 			return nil, old, packet.Refuse("resource-constraint", "the account has too many sessions")
 		}
 	}
-	x = &session{account: a, jid: full.String(), resource: full.Resource(), conn: p.Near, seq: p.Seq, heard: s.clock.now()}
+	x = &session{account: a, jid: full.String(), resource: full.Resource(), conn: p.Near.Own(), seq: p.Seq, heard: s.clock.now()}
 	if !s.sessions.enter(x, full.Domain()) {
 		old.session = nil
 		return nil, old, packet.Refuse("resource-constraint", "the server has too many sessions")
@@ -85,7 +85,7 @@ func (s *Service) open(full jid.JID, p *packet.Packet) (x *session, old replaced
 	if old.session != nil {
 		old.conn = s.end(old.session)
 	}
-	s.sessions.connect(x, packet.Token{}, p.Near)
+	s.sessions.connect(x, packet.Token{}, x.conn)
 	a.sessions = append(a.sessions, x)
 	s.journalState(x)
 	return x, old, nil

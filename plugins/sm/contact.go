@@ -8,12 +8,11 @@ import (
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
-// A contact is what a roster has about one address. It is replaced, never
-// changed.
+// A contact is what a roster has about one address.
 type contact struct {
 	jid    string // bare
 	name   string
-	groups []string
+	groups []string // shared, never changed
 	state  subscription
 
 	// listed says that the account's clients see it. One that has only asked
@@ -78,8 +77,8 @@ func (c *contact) value() []byte {
 }
 
 // parseContact reads a stored contact.
-func parseContact(jid string, value []byte) *contact {
-	c := &contact{jid: jid}
+func parseContact(jid string, value []byte) contact {
+	c := contact{jid: jid}
 	el, ok := xml.First(value, ns.Roster)
 	if !ok {
 		return c

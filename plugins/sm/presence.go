@@ -59,19 +59,19 @@ func (s *Service) clientAvailable(t *act, x *session, p *packet.Packet) error {
 	}
 	first := x.presence == nil || t.flags&packet.Redelivered != 0
 	spools := (first || x.priority < 0) && priority(p) >= 0
-	x.presence = &packet.Packet{From: x.jid, Name: "presence", Lang: p.Lang, Attrs: p.Attrs, Body: p.Body}
+	x.presence = shownBy(p)
 	x.priority = priority(p)
 	if spools {
 		s.beginSpool(a, x)
 	}
 	t.records(s.journalState(x))
-	t.showOwn(a, *x.presence)
+	q := x.available()
+	t.showOwn(a, q)
 	subscribers, subscriptions := a.subscribed(from), []string(nil)
 	if first {
 		subscriptions = a.subscribed(to)
 		t.greetWithOthers(a, x)
 	}
-	q := *x.presence
 	a.mu.Unlock()
 	for _, jid := range subscribers {
 		q.To, q.ID, q.Near, q.Seq = jid, p.ID, p.Near, p.Seq
@@ -92,7 +92,7 @@ func (s *Service) clientAvailable(t *act, x *session, p *packet.Packet) error {
 // locked.
 func (a *account) subscribed(part subscription) []string {
 	var list []string
-	for _, c := range a.roster.contacts {
+	for c := range a.roster.contacts.all() {
 		if c.state&part != 0 {
 			list = append(list, c.jid)
 		}
@@ -119,12 +119,12 @@ func (t *act) showOwn(a *account, p packet.Packet) {
 func (t *act) greetWithOthers(a *account, x *session) {
 	for _, y := range a.sessions {
 		if y != x && y.presence != nil {
-			q := *y.presence
+			q := y.available()
 			q.To = x.jid
 			t.down(a, []*session{x}, &q)
 		}
 	}
-	for _, c := range a.roster.contacts {
+	for c := range a.roster.contacts.all() {
 		if c.state&pendingIn != 0 {
 			q := c.ask(a.jid)
 			t.down(a, []*session{x}, &q)
@@ -231,9 +231,9 @@ func (x *session) show(jid string, sees bool) {
 	case !sees:
 		delete(x.directed, jid)
 	case x.directed == nil:
-		x.directed = map[string]struct{}{jid: {}}
+		x.directed = map[string]struct{}{strings.Clone(jid): {}}
 	default:
-		x.directed[jid] = struct{}{}
+		x.directed[strings.Clone(jid)] = struct{}{}
 	}
 }
 
@@ -308,7 +308,7 @@ func (a *account) presences(out []packet.Packet, to string, available bool) []pa
 		}
 		q := packet.Packet{From: x.jid, Name: "presence", Type: "unavailable"}
 		if available {
-			q = *x.presence
+			q = x.available()
 		}
 		q.To = to
 		out = append(out, q)

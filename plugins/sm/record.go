@@ -182,7 +182,8 @@ func appendState(b []byte, x *session) []byte {
 	b = append(b, byte(x.priority))
 	b = appendBool(b, x.presence != nil)
 	if x.presence != nil {
-		b = appendStanza(b, x.presence)
+		p := x.available()
+		b = appendStanza(b, &p)
 	}
 	b = appendBool(b, x.isManaged())
 	if m := x.managed; m != nil {

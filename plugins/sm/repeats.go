@@ -1,6 +1,7 @@
 package sm
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,7 @@ type repeats struct {
 	on atomic.Bool
 
 	mu         sync.Mutex
-	young, old map[origin]uint64
+	young, old map[origin]*uint64
 	end        moment // when nothing can come again
 }
 
@@ -52,13 +53,25 @@ func (r *repeats) note(jid string, p *packet.Packet) {
 	if r.last(o) >= p.Seq {
 		return
 	}
-	if len(r.young) >= maxRepeats || r.young == nil {
-		r.young, r.old = map[origin]uint64{}, r.young
+	if last := r.young[o]; last != nil {
+		*last = p.Seq
+		return
 	}
-	r.young[o] = p.Seq
+	if len(r.young) >= maxRepeats || r.young == nil {
+		r.young, r.old = map[origin]*uint64{}, r.young
+	}
+	last := p.Seq
+	r.young[origin{strings.Clone(jid), p.Near.Own()}] = &last
 }
 
-func (r *repeats) last(o origin) uint64 { return max(r.young[o], r.old[o]) }
+func (r *repeats) last(o origin) (seq uint64) {
+	for _, last := range [...]*uint64{r.young[o], r.old[o]} {
+		if last != nil {
+			seq = max(seq, *last)
+		}
+	}
+	return seq
+}
 
 // has reports whether an account was given a stanza.
 func (r *repeats) has(jid string, p *packet.Packet) bool {

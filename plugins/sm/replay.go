@@ -106,7 +106,7 @@ func (r *replay) state(at journal.Pos, in *reader) {
 	x.presence = nil
 	if in.bool() {
 		p := in.stanza()
-		x.presence = &p
+		x.presence = shownBy(&p)
 	}
 	if in.bool() {
 		if x.managed == nil {

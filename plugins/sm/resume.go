@@ -59,9 +59,10 @@ func (s *Service) resume(ctx context.Context, x *session, p *packet.Packet) (pac
 // acknowledged goes to it again. The account is locked.
 func (s *Service) connect(x *session, p *packet.Packet) {
 	m := x.managed
-	s.sessions.connect(x, x.conn, p.Near)
+	conn := p.Near.Own()
+	s.sessions.connect(x, x.conn, conn)
 	x.base += x.seq
-	x.conn, x.seq, x.heard = p.Near, p.Seq, s.clock.now()
+	x.conn, x.seq, x.heard = conn, p.Seq, s.clock.now()
 	m.written, m.first = m.acked, m.acked
 	m.asked, m.late, m.after, m.lost = 0, 0, 0, 0
 	m.kind, m.helloH = isResumed, m.received

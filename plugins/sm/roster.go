@@ -18,7 +18,7 @@ import (
 type roster struct {
 	loaded   bool
 	loading  chan struct{} // closed when somebody who is reading it has ended
-	contacts map[string]*contact
+	contacts contacts
 	requests int // contacts that have only asked
 
 	changing sync.Mutex // one change at a time; taken before the account's lock
@@ -64,7 +64,7 @@ func (s *Service) load(ctx context.Context, a *account) error {
 		}
 		a.roster.loaded = true
 		a.roster.contacts = contacts
-		for _, c := range contacts {
+		for c := range contacts.all() {
 			if !c.listed {
 				a.roster.requests++
 			}
@@ -73,32 +73,27 @@ func (s *Service) load(ctx context.Context, a *account) error {
 	return nil
 }
 
-func (s *Service) readRoster(ctx context.Context, jid string) (map[string]*contact, error) {
-	contacts := map[string]*contact{}
+func (s *Service) readRoster(ctx context.Context, jid string) (contacts, error) {
+	var read []contact
 	after := ""
 	for {
 		page, err := s.store.Query(ctx, jid, rosterNS, xdb.Query{After: after, Max: xdb.MaxPage})
 		if err != nil {
-			return nil, err
+			return contacts{}, err
 		}
 		for _, it := range page.Items {
-			contacts[it.Key] = parseContact(it.Key, it.Value)
+			read = append(read, parseContact(it.Key, it.Value))
 			after = it.Key
 		}
 		if !page.More || len(page.Items) == 0 {
-			return contacts, nil
+			return newContacts(read), nil
 		}
 	}
 }
 
 // contact returns what the roster has about a bare address. The account is
 // locked, its roster loaded.
-func (a *account) contact(jid string) *contact {
-	if c := a.roster.contacts[jid]; c != nil {
-		return c
-	}
-	return &contact{jid: jid}
-}
+func (a *account) contact(jid string) contact { return a.roster.contacts.get(jid) }
 
 // change changes a contact of an account, which is held: in storage, then in
 // memory. f makes the new one. then is called with the account locked, if
@@ -112,10 +107,10 @@ func (s *Service) change(ctx context.Context, a *account, jid string, f func(c c
 	}
 	a.mu.Lock()
 	old := a.contact(jid)
-	known, requests := len(r.contacts)-r.requests, r.requests
+	known, requests := r.contacts.len()-r.requests, r.requests
 	a.mu.Unlock()
-	c, err := f(*old)
-	if err != nil || c.equal(old) {
+	c, err := f(old)
+	if err != nil || c.equal(&old) {
 		return err
 	}
 	switch limit := s.args().Roster.Max; {
@@ -133,8 +128,8 @@ func (s *Service) change(ctx context.Context, a *account, jid string, f func(c c
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r.put(old, &c)
-	then(old, &c)
+	r.put(&old, &c)
+	then(&old, &c)
 	return nil
 }
 
@@ -143,13 +138,13 @@ func (r *roster) put(old, c *contact) {
 		r.requests--
 	}
 	if c.isGone() {
-		delete(r.contacts, c.jid)
+		r.contacts.remove(c.jid)
 		return
 	}
 	if !c.listed {
 		r.requests++
 	}
-	r.contacts[c.jid] = c
+	r.contacts.put(c)
 }
 
 // push tells those sessions that have asked for the roster of a change. The
@@ -215,7 +210,7 @@ func (s *Service) rosterGet(ctx context.Context, a *account, p *packet.Packet) (
 	}
 	body := xml.AppendStart(nil, "query", ns.Roster)
 	a.mu.Lock()
-	for _, c := range a.roster.contacts {
+	for c := range a.roster.contacts.all() {
 		if c.listed {
 			body = c.appendItem(body)
 		}

@@ -23,7 +23,7 @@ type session struct {
 	heard moment       // when the connection was last heard of
 	ended bool
 
-	presence   *packet.Packet // as subscribers see it; nil while unavailable
+	presence   *shown // as subscribers see it; nil while unavailable
 	priority   int8
 	interested bool                // it has asked for the roster, and is told of changes
 	directed   map[string]struct{} // addresses beside subscribers that see the presence
