@@ -73,6 +73,17 @@ type Holder interface {
 	Hold(ctx context.Context) (release func())
 }
 
+// A Gatherer is an Env with which a handler finishes in one go what came
+// together, such as one write for many packets. The server's are; ask with a
+// type assertion. The handler has to be a [Finisher].
+type Gatherer interface {
+	// Gather, called within Handle with its ctx, has the packet not end before
+	// the handler's Finish has returned true, although Handle has returned: as
+	// with [Holder], who gave the packet keeps it until then, and the packets
+	// behind it do not wait.
+	Gather(ctx context.Context)
+}
+
 // A SourceConfig says how a source is told of its packets.
 type SourceConfig struct {
 	Window int // packets under way at once; 0 is 64

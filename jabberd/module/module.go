@@ -134,6 +134,20 @@ type Runner interface {
 	Run(ctx context.Context) error
 }
 
+// A Finisher is a handler that finishes what it has claimed together with
+// others; see [Gatherer].
+type Finisher interface {
+	packet.Handler
+
+	// Finish is called when the packets that came together have been handled,
+	// before anything of that leaves the process, and at the latest after some
+	// milliseconds. It may be called while packets are handled, and several
+	// times at once: each call finishes all for which Gather was called before
+	// it, unless an earlier one does. It does not wait for other packets. If it
+	// returns false they do not end, and it is called again within 0.1 s.
+	Finish() bool
+}
+
 // A Hop is a handler that hands packets over to somewhere else and hears later
 // how they ended: it is to another server what the engine is to another process.
 // The engine calls Hop and never Handle, which does the same and waits.

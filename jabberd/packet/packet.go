@@ -76,6 +76,7 @@ const (
 	Down                          // session: from the session towards the connection
 	Bounced                       // an answer that the tree made; it is never answered in turn
 	FromLog                       // it is a log entry or caused by one: what handlers log about it goes to stderr only
+	WantsAck                      // session, towards the connection: the client is asked behind it what it has (XEP-0198)
 )
 
 // A Token names one end of a session: a connection or a session. Each end

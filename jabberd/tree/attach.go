@@ -32,7 +32,7 @@ func (e *Engine) changeHost(h HostChange, by *Remote) error {
 	for _, r := range e.remotes {
 		r.tellHost(&h)
 	}
-	e.flush()
+	e.send()
 	return nil
 }
 

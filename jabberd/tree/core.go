@@ -213,7 +213,7 @@ func (c *core) changeHost(h HostChange) error {
 	c.asks[h.ID] = ask
 	c.peer.Host(&h)
 	c.mu.Unlock()
-	c.e.flush()
+	c.e.send()
 	err := <-ask
 	c.mu.Lock()
 	defer c.mu.Unlock()

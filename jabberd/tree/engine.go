@@ -74,6 +74,8 @@ type Engine struct {
 	passing  *section               // plugin: stands for what it does not handle itself; see pipeOf
 	peers    atomic.Pointer[[]Peer] // those that are there
 
+	gatherings []*gathering // of the handlers here that gather
+
 	mu       sync.Mutex
 	remotes  map[string]*Remote
 	made     Made
@@ -122,12 +124,21 @@ func (e *Engine) tick(now int64) {
 	for _, r := range remotes {
 		r.expire(now)
 	}
+	if e.hasGathered() {
+		go e.flush() // which may take long; the clock goes on
+	}
 	e.flushSoon() // what nobody waits for, or somebody was stuck before doing so
 }
 
-// flush sends what has gathered for other processes. Whoever has sent records
-// calls it, or flushSoon, before anything that waits.
+// flush finishes what handlers have gathered, and sends what has gathered for
+// other processes. Whoever has handled packets calls it before anything that
+// waits; who has only sent records calls send or flushSoon.
 func (e *Engine) flush() {
+	e.finishGathered()
+	e.send()
+}
+
+func (e *Engine) send() {
 	for _, p := range *e.peers.Load() {
 		p.Flush()
 	}

@@ -102,6 +102,10 @@ func (e *Engine) makeLink(s *section, j int, l *link) (err error) {
 		e.made.Passive = append(e.made.Passive, ref)
 		return nil
 	}
+	if f, ok := l.handler.(module.Finisher); ok {
+		l.gathering = &gathering{finisher: f}
+		e.gatherings = append(e.gatherings, l.gathering)
+	}
 	if w, ok := l.handler.(module.Watcher); ok {
 		l.watcher = w
 		e.made.Watchers = append(e.made.Watchers, ref)

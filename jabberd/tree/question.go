@@ -176,7 +176,7 @@ func (e *Engine) Ask(ctx context.Context, q *packet.Packet) (*packet.Packet, err
 	if asker != nil {
 		asker.w.handOff()
 	}
-	e.flush()
+	e.send() // nothing is finished: who asks may have locks that Settled of a source wants
 	e.workers.waiting(true)
 	defer e.workers.waiting(false)
 	select {

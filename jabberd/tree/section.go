@@ -36,11 +36,12 @@ type section struct {
 // A link is one block of a chain.
 type link struct {
 	module.Link
-	handler packet.Handler // nil in another process, and of a passive module
-	watcher module.Watcher // handler, if it is one
-	claims  module.Claims  // what it declares
-	passive bool
-	watches bool // somebody there wants to see answers
+	handler   packet.Handler // nil in another process, and of a passive module
+	watcher   module.Watcher // handler, if it is one
+	gathering *gathering     // of handler, if it is a module.Finisher
+	claims    module.Claims  // what it declares
+	passive   bool
+	watches   bool // somebody there wants to see answers
 }
 
 // A step is what the engine does at once: ask one handler, or hand over, to a

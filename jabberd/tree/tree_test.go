@@ -20,7 +20,8 @@ type handle = func(ctx context.Context, env module.Env, p *packet.Packet) (packe
 type rig struct {
 	t        *testing.T
 	handlers map[string]handle
-	hops     map[string]hop // modules that say later how it ended
+	hops     map[string]hop         // modules that say later how it ended
+	finish   map[string]func() bool // makes handlers a module.Finisher
 	core     *tree.Engine
 	plugins  map[string]*tree.Engine
 	plan     []module.Section
@@ -61,6 +62,14 @@ func (r *rig) section(s module.Section, hosts []string, links ...string) *rig {
 	return r
 }
 
+// A finisher is a module.Finisher.
+type finisher struct {
+	packet.Handler
+	finish func() bool
+}
+
+func (f finisher) Finish() bool { return f.finish() }
+
 func join(list []string, with string) string {
 	out := list[0]
 	for _, s := range list[1:] {
@@ -91,7 +100,11 @@ func (r *rig) modules() []module.Module {
 	for name, h := range r.handlers {
 		list = append(list, module.Define(name, "", kinds, func(env module.Env, _ struct{}) (packet.Handler, error) {
 			r.envs.Store(name, env)
-			return packet.HandlerFunc(func(ctx context.Context, p *packet.Packet) (packet.Verdict, error) { return h(ctx, env, p) }), nil
+			f := packet.HandlerFunc(func(ctx context.Context, p *packet.Packet) (packet.Verdict, error) { return h(ctx, env, p) })
+			if finish := r.finish[name]; finish != nil {
+				return finisher{f, finish}, nil
+			}
+			return f, nil
 		}))
 	}
 	for name, h := range r.hops {

@@ -102,6 +102,7 @@ func (w *worker) lead(pass func()) bool {
 	w.mu.Unlock()
 	w.e.workers.join()
 	w.run()
+	w.e.finishGathered()
 	w.e.workers.leave()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -246,6 +247,7 @@ func (p *workers) work() {
 		p.popped.Add(1)
 		w.push(d)
 		w.run()
+		p.e.finishGathered()
 		p.e.flushSoon()
 	}
 }

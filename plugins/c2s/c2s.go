@@ -1,7 +1,8 @@
 // Package c2s is the service that holds the connections of clients: streams,
 // TLS and SASL (RFC 6120). What a client says once it is authenticated goes to
 // its session as packets of kind session, and what the session says goes to
-// the client; c2s knows nothing of rosters, presence or stream management.
+// the client; c2s knows nothing of rosters, presence or stream management, but
+// that a packet may want the client to be asked what it has.
 package c2s
 
 import (

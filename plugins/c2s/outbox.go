@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/stream"
 )
 
@@ -28,7 +29,13 @@ type outbox struct {
 
 // write appends a packet to what is written to the client.
 func (c *conn) write(p *packet.Packet) {
-	c.put(false, func(dst []byte) []byte { return c.t.AppendElement(dst, p) })
+	c.put(false, func(dst []byte) []byte {
+		dst = c.t.AppendElement(dst, p)
+		if p.Flags&packet.WantsAck != 0 {
+			dst = c.t.AppendElement(dst, &packet.Packet{Name: "r", NS: ns.StreamManagement})
+		}
+		return dst
+	})
 }
 
 // end closes the stream, with an error unless condition is "".

@@ -123,22 +123,23 @@ func (s *Service) greet(x *session) {
 // count writes a number of stanzas as XEP-0198 does, in 32 bits.
 func count(n uint64) string { return strconv.FormatUint(uint64(uint32(n)), 10) }
 
-// answerRequest tells the client how many of its stanzas are in the journal.
+// answerRequest tells the client how many of its stanzas are in the journal,
+// once all are. What it has asked together it is told once.
 func (s *Service) answerRequest(ctx context.Context, x *session, p *packet.Packet) (packet.Verdict, error) {
 	if x == nil {
 		return packet.Claim, nil
 	}
 	a := x.account
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !s.isNew(x, p) || !x.isManaged() {
+	isNew := s.isNew(x, p) && x.isManaged()
+	if isNew {
+		x.managed.owes = true
+	}
+	a.mu.Unlock()
+	if !isNew {
 		return packet.Claim, nil
 	}
-	reply := packet.Packet{Kind: packet.Session, Flags: packet.Down, To: x.jid, Name: "a", NS: ns.StreamManagement}
-	reply.Attrs = " h='" + count(x.managed.received) + "'"
-	t := act{s: s, ctx: ctx}
-	t.direct(x, &reply)
-	return packet.Claim, nil
+	return packet.Claim, s.gather(ctx, x)
 }
 
 // acknowledged takes what the client says that it has.
@@ -181,15 +182,14 @@ func tooHigh(h, sent uint64) []byte {
 	return xml.AppendEmpty(nil, "handled-count-too-high", ns.StreamManagement, "h", count(h), "send-count", count(sent))
 }
 
-// ask makes the request for an acknowledgement. The account is locked.
-func (s *Service) ask(x *session, p *packet.Packet) {
+// ask notes that the client is asked for an acknowledgement. The account is locked.
+func (s *Service) ask(x *session) {
 	m := x.managed
 	m.asked = s.clock.now()
 	if m.isLate() {
 		m.late = 0
 	}
 	s.clock.wake(x, m.asked+s.ackTimeout())
-	*p = packet.Packet{To: x.jid, Name: "r", NS: ns.StreamManagement}
 }
 
 // ackTimeout is how long a client may take to acknowledge.

@@ -100,16 +100,22 @@ func (t *act) records(at journal.Pos) { t.write = max(t.write, at+1) }
 // done does what had to wait until no lock is held.
 func (t *act) done() error {
 	var err error
-	if t.write > 0 {
+	switch {
+	case t.write == 0:
+	case t.alone:
 		err = t.s.commitTo(t.write - 1)
+	default:
+		err = t.s.gather(t.ctx, t.wake...)
+		t.wake = nil
 	}
 	for i := range t.later {
 		t.deliver(&t.later[i])
 	}
-	if err == nil {
+	if err == nil && len(t.wake) > 0 {
 		for _, x := range t.wake {
 			t.s.drain(x)
 		}
+		t.s.source.Flush()
 	}
 	for _, x := range t.full {
 		t.s.overflow(x)

@@ -125,6 +125,7 @@ func (s *Service) look(x *session) {
 		return
 	}
 	s.drain(x)
+	s.source.Flush()
 }
 
 // sweep asks connections that have long been silent whether they are there: the

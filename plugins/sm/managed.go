@@ -7,6 +7,7 @@ import (
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/journal"
+	"github.com/jabberii/server/plugins/xmpp/ns"
 )
 
 // Managed is what a session has beside the rest once its client has enabled
@@ -22,8 +23,10 @@ type managed struct {
 	max  time.Duration // how long it may be resumed; 0 is not at all
 	lost moment        // when its connection was lost
 
-	received uint64    // stanzas of the client: h, but for its 32 bits
-	pending  []inbound // of these, those whose handling has not ended
+	received uint64      // stanzas of the client: h, but for its 32 bits
+	counted  journal.Pos // behind the record of the last
+	owes     bool        // the client has asked how many; it is told once they are in the journal
+	pending  []inbound   // of these, those whose handling has not ended
 
 	acked   uint64 // stanzas that the client has
 	queue   queue  // those after
@@ -84,8 +87,8 @@ func (m *managed) isLate() bool { return m.late != 0 && m.written >= m.late }
 func (s *Service) newManaged(x *session) *managed {
 	m := &managed{}
 	m.queue.pool = &s.rooms
-	m.downward = s.env.Source(module.SourceConfig{Window: errandWindow, Own: true})
-	m.outward = s.env.Source(module.SourceConfig{Window: errandWindow, Own: true, Settled: func(o []packet.Outcome) {
+	m.downward = s.env.Source(module.SourceConfig{Window: errandWindow, Own: true, Batch: true})
+	m.outward = s.env.Source(module.SourceConfig{Window: errandWindow, Own: true, Batch: true, Settled: func(o []packet.Outcome) {
 		x.account.mu.Lock()
 		defer x.account.mu.Unlock()
 		for i := range o {
@@ -101,6 +104,7 @@ func (s *Service) newManaged(x *session) *managed {
 func (s *Service) receive(ctx context.Context, x *session, p *packet.Packet, seq uint64) (uint64, journal.Pos, error) {
 	m := x.managed
 	for len(m.pending) >= maxPending && !x.ended {
+		s.finishBeforeWaiting(x.account)
 		if err := s.await(ctx, x.account); err != nil {
 			return 0, 0, err
 		}
@@ -110,6 +114,7 @@ func (s *Service) receive(ctx context.Context, x *session, p *packet.Packet, seq
 		return 0, 0, err
 	}
 	m.received++
+	m.counted = place + 1
 	m.pending = append(m.pending, inbound{number: m.received, left: 1, place: place})
 	return m.received, place, nil
 }
@@ -186,7 +191,8 @@ func (s *Service) isFull(x *session) bool {
 
 // drain gives to the connection of a managed session what is in the journal
 // and was not given yet, in order. No lock is held. Whoever comes while
-// somebody is at it can go on: that one sees what is new.
+// somebody is at it can go on: that one sees what is new. What it comes to
+// leaves the process with the next Flush, which follows the end of Handle.
 func (s *Service) drain(x *session) {
 	a, m := x.account, x.managed
 	a.mu.Lock()
@@ -221,22 +227,37 @@ func (s *Service) next(x *session, p *packet.Packet) bool {
 		}
 		*p, m.hello = *m.hello, nil
 		p.Seq = seqHello
+	case m.owes && m.counted <= s.journal.Durable():
+		m.owes = false
+		*p = packet.Packet{To: x.jid, Name: "a", NS: ns.StreamManagement, Attrs: " h='" + count(m.received) + "'"}
 	case x.hasToGo() && m.queue.at(int(m.written-m.acked)).place < s.journal.Durable():
 		*p = m.queue.at(int(m.written - m.acked)).p
 		m.written++
 		m.given = max(m.given, m.written)
 		p.Seq = seqHello + m.written - m.first
-	case m.asked == 0 && m.written > m.acked && (m.isLate() || m.written-m.acked >= uint64(s.args().Management.Request)):
-		s.ask(x, p)
+		p.Flags = 0
+		if !x.hasToGo() && s.isToAsk(m) { // in one go: it costs a packet less
+			s.ask(x)
+			p.Flags = packet.WantsAck
+		}
+	case s.isToAsk(m):
+		s.ask(x)
+		*p = packet.Packet{To: x.jid, Name: "r", NS: ns.StreamManagement}
 	default:
 		if m.written > m.acked && m.asked == 0 {
 			s.clock.wake(x, s.clock.now()+requestDelay)
 		}
 		return false
 	}
-	p.Kind, p.Flags = packet.Session, packet.Down
+	p.Kind, p.Flags = packet.Session, p.Flags&packet.WantsAck|packet.Down
 	p.Host, p.Section, p.Near, p.Far = x.conn.Host, x.conn.Section, x.token, x.conn
 	return true
+}
+
+// isToAsk reports whether the client is to be asked for an acknowledgement now
+// that it was given all that there is. The account is locked.
+func (s *Service) isToAsk(m *managed) bool {
+	return m.asked == 0 && m.written > m.acked && (m.isLate() || m.written-m.acked >= uint64(s.args().Management.Request))
 }
 
 // ack takes the client's count of the stanzas that it has, of which 32 bits

@@ -260,14 +260,19 @@ func TestExactlyOnce(t *testing.T) {
 		r.Repeat(map[string]func(*rapid.T){
 			"say": func(r *rapid.T) {
 				i := rapid.IntRange(0, 1).Draw(r, "who")
-				for range rapid.IntRange(1, 3).Draw(r, "messages") {
-					said[i]++
-					to := clients[1-i].full
-					if rapid.Bool().Draw(r, "bare") {
-						to = packet.Bare(to)
+				w.together(func() {
+					for range rapid.IntRange(1, 3).Draw(r, "messages") {
+						said[i]++
+						to := clients[1-i].full
+						if rapid.Bool().Draw(r, "bare") {
+							to = packet.Bare(to)
+						}
+						clients[i].say(`<message to='%s' type='chat' id='%d'><body>%d</body></message>`, to, said[i], said[i])
+						if rapid.Bool().Draw(r, "request") {
+							clients[i].request()
+						}
 					}
-					clients[i].say(`<message to='%s' type='chat' id='%d'><body>%d</body></message>`, to, said[i], said[i])
-				}
+				})
 			},
 			"abroad": func(r *rapid.T) {
 				i := rapid.IntRange(0, 1).Draw(r, "who")
@@ -330,5 +335,23 @@ func TestExactlyOnce(t *testing.T) {
 				r.Errorf("elsewhere %q came of %d from %s", got, abroad[i], c.full)
 			}
 		}
+	})
+}
+
+// TestRequestsThatComeTogether has a client ask twice for what it sent at once:
+// it is told once, of all of it.
+func TestRequestsThatComeTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{}`, "ann@localhost")
+		ann := w.manage("ann@localhost/phone", true)
+		ann.take()
+		w.together(func() {
+			for range 2 {
+				ann.say(`<message to='bob@elsewhere'/>`)
+				ann.request()
+			}
+		})
+		expect(t, "ann", ann.got(), fmt.Sprintf("a h='%d'", ann.sent))
+		expect(t, "elsewhere", w.elsewhere(), "message ann@localhost/phone>bob@elsewhere", "message ann@localhost/phone>bob@elsewhere")
 	})
 }

@@ -167,6 +167,7 @@ func (s *Service) makeRoom(ctx context.Context, x *session) error {
 	defer cancel()
 	a := x.account
 	a.mu.Lock()
+	s.finishBeforeWaiting(a)
 	acked := x.managed.acked
 	for s.isFull(x) && !x.ended && !x.conn.IsZero() && limit.Err() == nil {
 		s.await(limit, a)

@@ -307,6 +307,7 @@ func (s *Service) recover() {
 		x := r.sessions[token]
 		if x.isManaged() {
 			s.drain(x)
+			s.source.Flush()
 		}
 		a := x.account
 		a.mu.Lock()

@@ -170,7 +170,7 @@ func (s *Service) disconnect(x *session) {
 	x.conn = packet.Token{}
 	m := x.managed
 	m.lost = s.clock.now()
-	m.asked = 0
+	m.asked, m.owes = 0, false
 	m.hello = nil
 	s.journalState(x)
 	s.clock.wake(x, m.end())

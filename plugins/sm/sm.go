@@ -96,6 +96,7 @@ type Service struct {
 	background sync.WaitGroup // goroutines that do it
 	journal    *journal.Journal
 	source     module.Source // probes of connections
+	together   together      // what is finished with others
 	replay     *replay       // what the journal had to say
 	repeats    repeats       // what may come again
 	ready      chan struct{} // closed when the sessions of before go on

@@ -34,7 +34,8 @@ import (
 // A world is a tree in the least, with a session manager for localhost in it,
 // a c2s, storage, and other domains that keep what comes. It hands packets over
 // at once, on the goroutine that delivers, and what a handler delivers when it
-// has returned. It can die at any packet: then nothing of what the session
+// has returned. What came together is what one test step has delivered. It can
+// die at any packet: then nothing of what the session
 // manager goes on to do counts, and the next one has the journal as it was. It
 // lives in a bubble of package synctest, where nothing is due before the test
 // waits for it.
@@ -50,6 +51,7 @@ type world struct {
 	remote []packet.Packet
 	dieIn  int                  // entries until death, 0 is never
 	hold   func(*packet.Packet) // called with what goes elsewhere
+	round  *[]*delivery         // what connections deliver together; see together
 }
 
 // env is the environment of one life of the session manager.
@@ -60,6 +62,7 @@ type env struct {
 	handler packet.Handler
 	stop    context.CancelFunc
 	ended   chan struct{}
+	ends    []func() // of packets that are gathered
 }
 
 var errDead = errors.New("the process is dead")
@@ -197,11 +200,66 @@ func (e *env) step() bool {
 
 type txnKey struct{}
 
-type txn struct{ out []packet.Packet }
+type txn struct {
+	out      []packet.Packet
+	gathered bool
+}
 
-// enter hands a packet to whom it is for. It returns errDead if the life ends
-// meanwhile.
+// Gather implements module.Gatherer.
+func (e *env) Gather(ctx context.Context) { ctx.Value(txnKey{}).(*txn).gathered = true }
+
+// finish ends what is gathered. It returns errDead if the life ends before.
+func (e *env) finish() error {
+	e.w.mu.Lock()
+	ends := e.ends
+	e.ends = nil
+	e.w.mu.Unlock()
+	if len(ends) == 0 {
+		return nil
+	}
+	if !e.step() {
+		return errDead
+	}
+	if !e.handler.(module.Finisher).Finish() {
+		e.w.t.Error("what was gathered is not finished")
+	}
+	if !e.step() {
+		return errDead
+	}
+	for _, end := range ends {
+		end()
+	}
+	return nil
+}
+
+// enter hands a packet to whom it is for, and finishes what that has gathered.
+// It returns errDead if the life ends meanwhile.
 func (e *env) enter(p packet.Packet) (packet.Outcome, error) {
+	o, err := e.begin(p, func(packet.Outcome) {})
+	if err == nil {
+		err = e.finish()
+	}
+	return o, err
+}
+
+// begin is enter without finishing: end is called when the packet has ended,
+// unless the life does before.
+func (e *env) begin(p packet.Packet, end func(packet.Outcome)) (packet.Outcome, error) {
+	t := &txn{}
+	o, err := e.handle(p, t)
+	switch {
+	case err != nil:
+	case t.gathered:
+		e.w.mu.Lock()
+		e.ends = append(e.ends, func() { end(o) })
+		e.w.mu.Unlock()
+	default:
+		end(o)
+	}
+	return o, err
+}
+
+func (e *env) handle(p packet.Packet, t *txn) (packet.Outcome, error) {
 	if !e.step() {
 		return packet.Outcome{}, errDead
 	}
@@ -222,7 +280,6 @@ func (e *env) enter(p packet.Packet) (packet.Outcome, error) {
 		e.w.remote = append(e.w.remote, p)
 		return claimed, nil
 	}
-	t := &txn{}
 	in := p
 	verdict, err := e.handler.Handle(context.WithValue(context.Background(), txnKey{}, t), &p)
 	if !e.step() {
@@ -241,7 +298,7 @@ func (e *env) enter(p packet.Packet) (packet.Outcome, error) {
 	}
 	for _, q := range t.out {
 		q.Flags |= in.Flags & packet.Redelivered
-		if _, err := e.enter(q); err != nil {
+		if _, err := e.begin(q, func(packet.Outcome) {}); err != nil {
 			return packet.Outcome{}, err
 		}
 	}
@@ -263,7 +320,7 @@ func (e *env) bounce(p *packet.Packet, r *packet.Reject) (packet.Outcome, error)
 		return refused, nil
 	}
 	q.Body = (&stanza.Error{Condition: stanza.Condition(r.Condition)}).Append(nil)
-	_, err := e.enter(q)
+	_, err := e.begin(q, func(packet.Outcome) {})
 	return refused, err
 }
 
@@ -311,18 +368,19 @@ type source struct {
 }
 
 func (s *source) Deliver(_ context.Context, p *packet.Packet, tag uint64) error {
-	o, err := s.e.enter(*p)
-	if err != nil {
-		return err
+	_, err := s.e.begin(*p, func(o packet.Outcome) {
+		if s.c.Settled != nil {
+			o.Tag = tag
+			s.c.Settled([]packet.Outcome{o})
+		}
+	})
+	if err == nil && !s.c.Batch {
+		err = s.e.finish()
 	}
-	if s.c.Settled != nil {
-		o.Tag = tag
-		s.c.Settled([]packet.Outcome{o})
-	}
-	return nil
+	return err
 }
 
-func (s *source) Flush() {}
+func (s *source) Flush() { s.e.finish() }
 
 func (s *source) Close() {}
 
@@ -403,6 +461,9 @@ func (c *conn) down(p *packet.Packet) bool {
 		return true
 	}
 	c.inbox = append(c.inbox, *p)
+	if p.Flags&packet.WantsAck != 0 {
+		c.inbox = append(c.inbox, packet.Packet{Name: "r", NS: ns.StreamManagement})
+	}
 	select {
 	case c.some <- struct{}{}:
 	default:
@@ -420,8 +481,34 @@ func (c *conn) up(p packet.Packet) {
 }
 
 func (c *conn) deliver(p *packet.Packet) {
-	if _, err := c.w.env.enter(*p); err != nil {
-		c.unsettled = append(c.unsettled, *p)
+	if c.w.round == nil {
+		c.w.together(func() { c.deliver(p) })
+		return
+	}
+	d := &delivery{c: c, p: *p}
+	*c.w.round = append(*c.w.round, d)
+	c.w.env.begin(*p, func(packet.Outcome) { d.ended = true })
+}
+
+// A delivery is a packet of a connection, until it has ended.
+type delivery struct {
+	c     *conn
+	p     packet.Packet
+	ended bool
+}
+
+// together has what connections deliver in f come together. What has not ended
+// when the life ends they deliver again.
+func (w *world) together(f func()) {
+	var round []*delivery
+	w.round = &round
+	f()
+	w.round = nil
+	_ = w.env.finish()
+	for _, d := range round {
+		if !d.ended {
+			d.c.unsettled = append(d.c.unsettled, d.p)
+		}
 	}
 }
 

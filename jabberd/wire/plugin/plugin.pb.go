@@ -1811,7 +1811,7 @@ func (x *Token) GetNode() uint32 {
 type Packet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          Kind                   `protobuf:"varint,1,opt,name=kind,proto3,enum=jabberd.plugin.v1.Kind" json:"kind,omitempty"`
-	Flags         uint32                 `protobuf:"varint,2,opt,name=flags,proto3" json:"flags,omitempty"`    // 1 REDELIVERED, 2 DOWN (session: towards the connection), 4 BOUNCED
+	Flags         uint32                 `protobuf:"varint,2,opt,name=flags,proto3" json:"flags,omitempty"`    // 1 REDELIVERED, 2 DOWN (session: towards the connection), 4 BOUNCED, 16 WANTS_ACK
 	Hops          uint32                 `protobuf:"varint,3,opt,name=hops,proto3" json:"hops,omitempty"`      // times it, or what caused it, was put into the tree; at most 255
 	Host          string                 `protobuf:"bytes,4,opt,name=host,proto3" json:"host,omitempty"`       // the host to take; "" is the domain of to, and of from for LOG
 	Section       string                 `protobuf:"bytes,5,opt,name=section,proto3" json:"section,omitempty"` // only this section of the branch; "" is a copy for each
