@@ -21,6 +21,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/certs"
 	"github.com/jabberii/server/plugins/sdk/idle"
+	"github.com/jabberii/server/plugins/sdk/turn"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/session"
 	"github.com/jabberii/server/plugins/xmpp/xml"
@@ -69,6 +70,7 @@ type Service struct {
 	refuse  context.CancelFunc
 	wg      sync.WaitGroup // connections
 
+	line   *turn.Line    // of clients that send much
 	lot    *idle.Lot     // nil where there is none
 	ticks  atomic.Uint32 // see park.go
 	parked atomic.Int64  // in this tick
@@ -151,6 +153,10 @@ func (s *Service) Run(ctx context.Context) error {
 	case !errors.Is(err, errors.ErrUnsupported):
 		return err
 	}
+	if s.line, err = turn.NewLine(); err != nil {
+		return err
+	}
+	defer s.line.Close()
 	for _, l := range s.listeners {
 		s.wg.Add(1)
 		go s.accept(l)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/turn"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/sasl"
@@ -26,6 +27,9 @@ import (
 // window is how many packets of one connection may be under way.
 const window = 64
 
+// startTag is about how many bytes the start tag of a stanza has, with its end.
+const startTag = 100
+
 // A conn is one connection of a client. Its goroutine reads; whoever has
 // something for the client appends to what is to be written. A client that says
 // nothing for a while has no goroutine, see park.go.
@@ -37,6 +41,7 @@ type conn struct {
 	source module.Source
 	sent   uint64        // Seq of the last packet up
 	heard  atomic.Uint32 // tick of the last element
+	pace   turn.Pace
 
 	mu      sync.Mutex
 	parked  bool
@@ -150,10 +155,15 @@ func (c *conn) secure(ctx context.Context, r *session.Receiver, host string) err
 }
 
 // handOver lets go what the client has said, before its transport waits for more:
-// in one write to the session's process for all that came together.
+// in one write to the session's process for all that came together. A client that
+// says much takes turns with others who do, behind those who don't.
 func (c *conn) handOver() {
-	if c.source != nil {
-		c.source.Flush()
+	if c.source == nil {
+		return
+	}
+	c.source.Flush()
+	if c.pace.Due(c.s.ticks.Load()) {
+		c.s.line.Wait()
 	}
 }
 
@@ -180,6 +190,7 @@ func (c *conn) read() error {
 		case t.Kind != xml.Child:
 			return &stream.Error{Condition: stream.BadFormat}
 		}
+		c.pace.Came(len(t.Body) + len(t.Rest) + startTag)
 		if err := c.up(t); err != nil {
 			return err
 		}
