@@ -284,6 +284,11 @@ type Measurement struct {
 // Load puts one load on the server: a mode of xload and flags. A load that
 // found something lost, refused or out of order is an error too.
 func (r *Running) Load(ctx context.Context, mode string, flags ...string) (Measurement, error) {
+	return r.LoadBehind(ctx, 0, mode, flags...)
+}
+
+// LoadBehind is Load by a generator that leaves the processor to others (nice).
+func (r *Running) LoadBehind(ctx context.Context, nice int, mode string, flags ...string) (Measurement, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	var pids []string
@@ -294,7 +299,8 @@ func (r *Running) Load(ctx context.Context, mode string, flags ...string) (Measu
 	if r.Retry {
 		args = append(args, "-retries", "8")
 	}
-	cmd := on(r.lab.LoadCPU, exec.Command(filepath.Join(r.lab.Load, "xload"), append(args, flags...)...))
+	cmd := exec.Command("nice", append([]string{"-n", strconv.Itoa(nice), filepath.Join(r.lab.Load, "xload")}, append(args, flags...)...)...)
+	cmd = on(r.lab.LoadCPU, cmd)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	p, err := start(cmd)
