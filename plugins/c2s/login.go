@@ -15,9 +15,9 @@ import (
 )
 
 // sessionFeatures are what a session offers (RFC 6120 section 7, RFC 6121
-// section 3.4, XEP-0198, XEP-0352).
+// sections 2.6 and 3.4, XEP-0198, XEP-0352).
 const sessionFeatures = "<bind xmlns='" + ns.Bind + "'/><sm xmlns='" + ns.StreamManagement + "'/>" +
-	"<sub xmlns='" + ns.PreApproval + "'/><csi xmlns='" + ns.ClientState + "'/>"
+	"<ver xmlns='" + ns.RosterVersions + "'/><sub xmlns='" + ns.PreApproval + "'/><csi xmlns='" + ns.ClientState + "'/>"
 
 // hostTable keeps what streams to one host are offered.
 type hostTable struct {

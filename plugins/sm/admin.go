@@ -123,12 +123,14 @@ func (s *Service) forget(ctx context.Context, jid string) (ended int, err error)
 			return ended, err
 		}
 	}
-	if err := s.store.Drop(ctx, jid, rosterNS, ""); err != nil {
-		return ended, err
+	for _, space := range []string{rosterNS, removedNS} {
+		if err := s.store.Drop(ctx, jid, space, ""); err != nil {
+			return ended, err
+		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r.contacts, r.requests = contacts{}, 0
+	r.contacts, r.requests, r.version = contacts{}, 0, 0
 	return ended, nil
 }
 

@@ -19,7 +19,8 @@ type roster struct {
 	loaded   bool
 	loading  chan struct{} // closed when somebody who is reading it has ended
 	contacts contacts
-	requests int // contacts that have only asked
+	requests int     // contacts that have only asked
+	version  xdb.Rev // 0 if it is not known, see rosterversion.go
 
 	changing sync.Mutex // one change at a time; taken before the account's lock
 }
@@ -113,15 +114,16 @@ func (s *Service) change(ctx context.Context, a *account, jid string, f func(c c
 	if err != nil || c.equal(&old) {
 		return err
 	}
+	var version xdb.Rev
 	switch limit := s.args().Roster.Max; {
 	case c.isGone():
-		err = s.store.Delete(ctx, a.jid, rosterNS, jid)
+		version, err = s.removeContact(ctx, a.jid, &old)
 	case c.listed && !old.listed && known >= limit:
 		return packet.Refuse("resource-constraint", "the roster is full")
 	case !c.listed && old.isGone() && requests >= maxRequests:
 		return packet.Refuse("resource-constraint", "too many wait for an answer")
 	default:
-		_, err = s.store.Put(ctx, a.jid, rosterNS, jid, c.value())
+		version, err = s.store.Put(ctx, a.jid, rosterNS, jid, c.value())
 	}
 	if err != nil {
 		return err
@@ -129,6 +131,9 @@ func (s *Service) change(ctx context.Context, a *account, jid string, f func(c c
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r.put(&old, &c)
+	if c.listed || old.listed {
+		r.version = version
+	}
 	then(&old, &c)
 	return nil
 }
@@ -153,20 +158,17 @@ func (t *act) push(a *account, old, c *contact) {
 	if c.sameToClients(old) || !c.listed && !old.listed {
 		return
 	}
-	var body []byte
-	body = xml.AppendStart(body, "query", ns.Roster)
-	if c.listed {
-		body = c.appendItem(body)
-	} else {
-		body = xml.AppendEmpty(body, "item", "", "jid", c.jid, "subscription", "remove")
-	}
-	body = xml.AppendEnd(body, "query")
+	body := c.appendPush(nil, a.roster.version)
 	for _, x := range a.sessions {
 		if x.interested {
-			p := packet.Packet{To: x.jid, From: a.jid, Name: "iq", Type: "set", ID: "push" + rand.Text()[:8], Body: body}
-			t.down(a, []*session{x}, &p)
+			t.pushTo(a, x, body)
 		}
 	}
+}
+
+// pushTo tells a session of a change. The account is locked.
+func (t *act) pushTo(a *account, x *session, body []byte) {
+	t.down(a, []*session{x}, &packet.Packet{To: x.jid, From: a.jid, Name: "iq", Type: "set", ID: "push" + rand.Text()[:8], Body: body})
 }
 
 // rosterIQ answers what a client asks of its roster (RFC 6121 section 2).
@@ -180,7 +182,7 @@ func (s *Service) rosterIQ(ctx context.Context, p *packet.Packet, el *xml.Elemen
 	a := s.accounts.hold(p.To)
 	defer s.accounts.release(a)
 	if p.Type == "get" {
-		return s.rosterGet(ctx, a, p)
+		return s.rosterGet(ctx, a, p, el)
 	}
 	item, remove, err := parseItem(el)
 	if err != nil {
@@ -202,28 +204,6 @@ func (s *Service) rosterIQ(ctx context.Context, p *packet.Packet, el *xml.Elemen
 		return packet.Pass, err
 	}
 	return s.result(ctx, p, nil)
-}
-
-func (s *Service) rosterGet(ctx context.Context, a *account, p *packet.Packet) (packet.Verdict, error) {
-	if err := s.load(ctx, a); err != nil {
-		return packet.Pass, err
-	}
-	body := xml.AppendStart(nil, "query", ns.Roster)
-	a.mu.Lock()
-	for c := range a.roster.contacts.all() {
-		if c.listed {
-			body = c.appendItem(body)
-		}
-	}
-	if x := a.bound(packet.Resource(p.From)); x != nil && !x.interested {
-		x.interested = true
-		s.journalState(x)
-	}
-	a.mu.Unlock()
-	if err := s.commit(); err != nil {
-		return packet.Pass, err
-	}
-	return s.result(ctx, p, xml.AppendEnd(body, "query"))
 }
 
 // parseItem reads the one item of a change (RFC 6121 section 2.3.3).

@@ -602,12 +602,14 @@ func text(p *packet.Packet) string {
 
 var (
 	anyNS    = regexp.MustCompile(` xmlns='[^']*'`)
+	anyVer   = regexp.MustCompile(`(<query) ver='[^']*'`)
 	anyStamp = regexp.MustCompile(` stamp='[^']*'`)
 	anyError = regexp.MustCompile(`<error type='([a-z]+)'><([-a-z]+)/>(<text>[^<]*</text>)?</error>`)
 )
 
 func brief(body string) string {
 	body = anyStamp.ReplaceAllString(anyNS.ReplaceAllString(body, ""), "")
+	body = anyVer.ReplaceAllString(body, "$1")
 	return anyError.ReplaceAllString(body, "$2")
 }
 

@@ -14,7 +14,8 @@ import (
 // did not move on. In one store a later change has a greater Rev, so that no
 // revision comes back after a delete. 0 is no revision.
 //
-// Others than a store compare revisions for equality only.
+// So who keeps one of an owner's namespace can ask what has changed since. Stores
+// differ: those of two are compared for equality only.
 type Rev uint64
 
 // MaxRev is the greatest revision, in the year 2262.
