@@ -24,6 +24,7 @@ import (
 	"github.com/jabberii/server/plugins/sdk/turn"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/session"
+	"github.com/jabberii/server/plugins/xmpp/stream"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
@@ -44,9 +45,10 @@ type Args struct {
 	Binding  bool            `json:"channel_binding" default:"false" doc:"Whether SCRAM is also offered bound to the TLS channel (-PLUS, with tls-exporter). Clients that know tls-unique only, such as slixmpp 1.8, then fail to log in with TLS 1.3."`
 	TLS      tlsArgs         `json:"tls" doc:"Certificates, and where streams begin with TLS (XEP-0368)."`
 	Timeout  module.Duration `json:"login_timeout" default:"1m" doc:"How long a client may take until it is authenticated."`
+	Quiet    quietArgs       `json:"quiet" doc:"What becomes of clients that say nothing."`
 	Stanza   module.Size     `json:"max_stanza" default:"256KiB" doc:"The largest stanza taken from a client; a larger one ends its stream."`
 	Buffer   module.Size     `json:"max_buffer" default:"1MiB" doc:"What may wait to be written to one client; a client that reads too slowly for it loses its connection."`
-	Max      int             `json:"max_connections" default:"100000" doc:"Connections at once; further ones are closed at once."`
+	Max      int             `json:"max_connections" default:"100000" doc:"Connections at once; further ones are told resource-constraint."`
 }
 
 type tlsArgs struct {
@@ -67,7 +69,7 @@ type Service struct {
 	ctx     context.Context // of what connections deliver
 	done    context.CancelFunc
 	opening context.Context // of logins
-	refuse  context.CancelFunc
+	refuse  context.CancelCauseFunc
 	wg      sync.WaitGroup // connections
 
 	line   *turn.Line    // of clients that send much
@@ -110,7 +112,7 @@ func New(env module.Env, a Args) (packet.Handler, error) {
 	s.addresses = jid.NewCache(4096)
 	s.acceptor = s.newAcceptor()
 	s.ctx, s.done = context.WithCancel(context.Background())
-	s.opening, s.refuse = context.WithCancel(s.ctx)
+	s.opening, s.refuse = context.WithCancelCause(s.ctx)
 	s.awake = map[*conn]struct{}{}
 	return s, nil
 }
@@ -186,7 +188,7 @@ func (s *Service) accept(l listener) {
 			}
 			continue
 		case s.open.Load() >= int64(s.args.Max):
-			c.Close()
+			s.turnAway(c, l.direct)
 			continue
 		}
 		s.open.Add(1)
@@ -256,13 +258,10 @@ func (s *Service) leave(c *conn) {
 	s.free = append(s.free, c.token.Slot)
 }
 
-// farewell is how long clients have to take what is left for them.
-const farewell = 2 * time.Second
-
 // shutdown ends all connections: their clients are told, and those who do not
 // listen are cut off.
 func (s *Service) shutdown() {
-	s.refuse()
+	s.refuse(&stream.Error{Condition: stream.SystemShutdown})
 	gone := make(chan struct{})
 	go func() {
 		s.wg.Wait()

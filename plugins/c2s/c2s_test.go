@@ -42,10 +42,15 @@ var sessions = module.Define("sessions", "", module.On(packet.Session), func(env
 			q.Near = packet.Token{Host: domain, Section: env.Section(), Slot: slot, Incarnation: 1}
 			q.Name, q.Type, q.ID, q.To = "iq", "result", p.ID, p.From+"/there"
 			q.Body = []byte("<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>" + q.To + "</jid></bind>")
+		case p.Name == "enable":
+			q.Name, q.NS = "enabled", p.NS
+		case p.NS != "":
+			return packet.Claim, nil
 		case p.Name == "message" && strings.Contains(string(p.Body), "end"):
 			q.Name, q.Type = "end", "policy-violation"
 		case p.Name == "message":
 			q.Name, q.Type, q.ID, q.From, q.To, q.Body, q.Attrs = "message", p.Type, p.ID, p.To, p.From, p.Body, p.Attrs
+			q.Lang = p.Lang
 			again := q
 			again.ID = "a packet that was sent before"
 			return packet.Claim, errors.Join(env.Deliver(ctx, &q), env.Deliver(ctx, &again))

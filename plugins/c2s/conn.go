@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
@@ -40,14 +41,19 @@ type conn struct {
 	domain string
 	source module.Source
 	sent   uint64        // Seq of the last packet up
-	heard  atomic.Uint32 // tick of the last element
+	heard  atomic.Uint32 // tick in which the client said something last
+	asked  atomic.Uint32 // tick in which it was asked whether it is there, see quiet.go
+	pinged atomic.Bool   // by a ping of ours
 	pace   turn.Pace
+
+	leaving atomic.Bool // our side of the stream has ended, see end.go
 
 	mu      sync.Mutex
 	parked  bool
 	address string       // the full JID once the session has bound it, the account's before
 	far     packet.Token // the session
 	seen    uint64       // Seq of the last packet down
+	managed bool         // its session manages the stream (XEP-0198)
 	out     outbox
 }
 
@@ -59,6 +65,7 @@ func (s *Service) serve(nc net.Conn, direct bool) {
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
 			s.env.Log().Debug("login: "+err.Error(), "client", c.remote())
+			c.linger()
 		}
 		c.gone()
 		return
@@ -72,10 +79,9 @@ func (s *Service) serve(nc net.Conn, direct bool) {
 // run sends what the client says to its session until the connection ends, or
 // is parked.
 func (c *conn) run() {
-	c.heard.Store(c.s.ticks.Load())
 	c.s.waken(c)
 	err := c.read()
-	for errors.Is(err, os.ErrDeadlineExceeded) {
+	for errors.Is(err, os.ErrDeadlineExceeded) && !c.leaving.Load() {
 		if c.park() {
 			return
 		}
@@ -101,9 +107,9 @@ func (c *conn) gone() {
 
 // login negotiates the stream until the client is authenticated.
 func (c *conn) login(direct bool) (jid.JID, error) {
-	ctx, cancel := context.WithTimeout(c.s.opening, c.s.args.Timeout.Std())
+	ctx, cancel := context.WithTimeoutCause(c.s.opening, c.s.args.Timeout.Std(), &stream.Error{Condition: stream.ConnectionTimeout})
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { c.t.Cut() })()
+	defer context.AfterFunc(ctx, c.interrupt)()
 	r := session.NewReceiver(c.s.acceptor)
 	if direct {
 		if err := c.secure(ctx, r, ""); err != nil {
@@ -118,6 +124,8 @@ func (c *conn) login(direct bool) (jid.JID, error) {
 			reply = r.Feed(ctx, t)
 		case errors.Is(err, io.EOF):
 			return jid.JID{}, err
+		case ctx.Err() != nil:
+			reply = r.Fail(context.Cause(ctx))
 		default:
 			reply = r.Fail(err)
 		}
@@ -156,15 +164,16 @@ func (c *conn) secure(ctx context.Context, r *session.Receiver, host string) err
 
 // handOver lets go what the client has said, before its transport waits for more:
 // in one write to the session's process for all that came together. A client that
-// says much takes turns with others who do, behind those who don't.
+// says much takes turns with others who do, behind those who don't. It has said
+// something, if only a space.
 func (c *conn) handOver() {
-	if c.source == nil {
-		return
+	if c.source != nil {
+		c.source.Flush()
+		if c.pace.Due(c.s.ticks.Load()) {
+			c.s.line.Wait()
+		}
 	}
-	c.source.Flush()
-	if c.pace.Due(c.s.ticks.Load()) {
-		c.s.line.Wait()
-	}
+	c.heard.Store(c.s.ticks.Load())
 }
 
 func (c *conn) remote() string { return c.t.RemoteAddr().String() }
@@ -174,9 +183,11 @@ func (c *conn) remote() string { return c.t.RemoteAddr().String() }
 // be told why it is closed, os.ErrDeadlineExceeded if it has said nothing for a
 // while, and any other if the connection is lost.
 func (c *conn) read() error {
+	if c.leaving.Load() {
+		c.t.SetReadDeadline(time.Now().Add(farewell))
+	}
 	for {
 		t, err := c.t.Next()
-		c.heard.Store(c.s.ticks.Load())
 		var syntax *xml.SyntaxError
 		switch {
 		case errors.As(err, &syntax):
@@ -187,6 +198,12 @@ func (c *conn) read() error {
 			return &lost{err}
 		case t.Kind == xml.Close:
 			return io.EOF
+		case c.leaving.Load() || c.isPong(t):
+			continue
+		case t.NS == ns.Stream && t.Name == "error": // the client ends its stream with it
+			return io.EOF
+		case t.NS == ns.Stream:
+			return &stream.Error{Condition: stream.BadFormat, Text: "out of place", Lang: "en"}
 		case t.Kind != xml.Child:
 			return &stream.Error{Condition: stream.BadFormat}
 		}
@@ -274,6 +291,11 @@ func (c *conn) down(ctx context.Context, p *packet.Packet) error {
 	case p.Name == "sync" && p.NS == "":
 		return c.sync(ctx, seen)
 	default:
+		if p.NS == ns.StreamManagement && (p.Name == "enabled" || p.Name == "resumed") {
+			c.mu.Lock()
+			c.managed = true
+			c.mu.Unlock()
+		}
 		c.write(p)
 	}
 	return nil
@@ -295,7 +317,7 @@ func (c *conn) finish(why error) {
 	var told *stream.Error
 	var gone *lost
 	switch {
-	case errors.As(why, &gone):
+	case errors.As(why, &gone), c.leaving.Load(): // a stream that we have ended may be resumed
 		how = "lost"
 	case errors.As(why, &told):
 		c.endWith(told)
@@ -308,6 +330,9 @@ func (c *conn) finish(why error) {
 	c.send(&p)
 	c.source.Flush()
 	c.out.wait()
+	if told != nil {
+		c.linger()
+	}
 	c.source.Close()
 	c.s.asleep(c)
 	c.gone()

@@ -28,7 +28,10 @@ type hostTable struct {
 func (s *Service) newAcceptor() *session.Acceptor {
 	return &session.Acceptor{NS: ns.Client, Open: func(ctx context.Context, _ *session.Receiver, h stream.Header) (*session.Host, error) {
 		domain := h.To.Domain()
-		if domain == "" || !s.env.Serves(packet.Session, domain) {
+		switch {
+		case domain == "":
+			return nil, &stream.Error{Condition: stream.ImproperAddressing, Text: "which host is the stream to?", Lang: "en"}
+		case !s.env.Serves(packet.Session, domain):
 			return nil, &stream.Error{Condition: stream.HostUnknown}
 		}
 		return s.host(ctx, h.To.Server()), nil
@@ -49,6 +52,7 @@ func (s *Service) host(ctx context.Context, address jid.JID) *session.Host {
 	required := s.args.STARTTLS == "required"
 	h = &session.Host{Address: address, Offers: []session.Offer{
 		session.OfferStartTLS(required),
+		s.offerLimits(),
 		session.OfferSASL(address, s.authenticator(address.Domain(), secret, !required)),
 		session.Advertise([]byte(sessionFeatures)),
 	}}

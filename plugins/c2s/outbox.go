@@ -86,7 +86,7 @@ func (c *conn) flush() {
 		if len(b) == 0 {
 			o.writing, o.buf = false, nil
 			if o.ended {
-				c.close(c.t.Close)
+				c.hangUp()
 			}
 			if o.idle != nil {
 				close(o.idle)

@@ -22,7 +22,9 @@ func (s *Service) look(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			s.lookOnce(s.ticks.Add(1))
+			now := s.ticks.Add(1)
+			s.lookOnce(now)
+			s.lookForQuiet(now)
 			if n := s.parked.Swap(0); n > 0 {
 				s.env.Log().Debug("connections have become quiet", "connections", n)
 			}
@@ -65,6 +67,9 @@ func (c *conn) park() bool {
 	c.mu.Lock()
 	c.parked = true
 	c.mu.Unlock()
+	if c.leaving.Load() { // its end has come too early to wake it
+		return !c.unpark()
+	}
 	c.s.parked.Add(1)
 	if c.t.Park(c) == nil {
 		return true

@@ -3,6 +3,7 @@ package c2s
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"syscall"
 	"time"
@@ -71,6 +72,12 @@ func (t *socket) AppendEnd(dst []byte, e *stream.Error) []byte {
 func (t *socket) Write(b []byte) (int, error) { return t.net.Write(b) }
 
 func (t *socket) Close() error { return t.net.Close() }
+
+func (t *socket) CloseWrite() error {
+	return t.net.(interface{ CloseWrite() error }).CloseWrite()
+}
+
+func (t *socket) Drain() { io.Copy(io.Discard, t.tcp) }
 
 func (t *socket) Cut() error { return t.tcp.Close() }
 

@@ -6,4 +6,5 @@ var standards = []module.XEP{
 	{Number: 198, Name: "Stream Management", Version: "1.6.3"},
 	{Number: 368, Name: "SRV records for XMPP over TLS", Version: "1.1.0"},
 	{Number: 440, Name: "SASL Channel-Binding Type Capability", Version: "1.0.0"},
+	{Number: 478, Name: "Stream Limits Advertisement", Version: "0.2.0"},
 }

@@ -21,6 +21,9 @@ func (r *Receiver) feedHeader(ctx context.Context, t *xml.Token) Reply {
 	if restart && h.To != r.host.Address {
 		return r.Fail(&stream.Error{Condition: stream.HostUnknown, Text: "the stream was to another host"})
 	}
+	if !r.account.IsZero() && !h.From.IsZero() && h.From.Bare() != r.account {
+		return r.Fail(&stream.Error{Condition: stream.InvalidFrom, Text: "somebody else has authenticated"})
+	}
 	if !restart {
 		if r.host, err = r.acceptor.Open(ctx, r, h); err != nil {
 			r.host = nil
