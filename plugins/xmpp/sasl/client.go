@@ -12,16 +12,21 @@ type Credentials struct {
 	// Username is the authentication identity, in XMPP the localpart.
 	Username string
 	Password string
+	// Token takes the password's place in OAUTHBEARER and the mechanisms of hashed tokens.
+	Token string
 	// Authzid is the identity to act as, in XMPP a bare JID; empty for one's own.
 	Authzid string
 	// Mechanisms may be used, the best first. Nil means SCRAM in all its forms, and
-	// PLAIN where the channel is Secure. EXTERNAL and ANONYMOUS have to be named.
+	// PLAIN where the channel is Secure. Others have to be named.
 	Mechanisms []string
 	// Secure says that the channel is encrypted and its server verified.
 	Secure bool
 	// Bindings are the channel's, see TLSBindings, less those that the server is known
 	// not to take; the first is used.
 	Bindings []Binding
+	// Announced are the types of channel binding that the server has told of (XEP-0440),
+	// nil if it has not.
+	Announced []string
 	// MinIterations is the least work of a SCRAM key that is accepted, against servers
 	// that make a password cheap to guess. 0 means MinIterations of this package.
 	MinIterations int
@@ -64,6 +69,10 @@ func (c *Credentials) defaults() []string {
 }
 
 func (c *Credentials) usable(name string) bool {
+	if _, binding, ok := tokenMechanism(name); ok {
+		_, ok = tokenBinding(binding, c.Bindings)
+		return ok
+	}
 	_, plus, _ := scramMechanism(name)
 	return !plus || len(c.Bindings) > 0
 }
@@ -83,6 +92,11 @@ func (c *Credentials) begin(name string, offered []string) (*Client, error) {
 		return &Client{name, oneMessage(c.Authzid)}, nil
 	case Anonymous:
 		return &Client{name, oneMessage("")}, nil
+	case OAuthBearer:
+		return bearerClient(c)
+	}
+	if IsToken(name) {
+		return tokenClient(c, name)
 	}
 	return nil, fmt.Errorf("%w: %s is not known here", ErrNoMechanism, name)
 }

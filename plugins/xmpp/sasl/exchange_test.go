@@ -175,7 +175,7 @@ func TestRefused(t *testing.T) {
 
 func refused(t *testing.T, auth *sasl.Authenticator, c sasl.Credentials, channel sasl.Channel, want sasl.Condition) {
 	t.Helper()
-	client, err := sasl.NewClient(c, c.Mechanisms)
+	client, err := sasl.NewClient(c, auth.Offer(secure))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestDowngradeIsDetected(t *testing.T) {
 		t.Fatalf("got %v, want not-authorized", err)
 	}
 	// And a server that did not offer it takes the same client.
-	client, _ = sasl.NewClient(juliet(), []string{sasl.ScramSHA256})
+	client, _ = sasl.NewClient(juliet(), auth.Offer(sasl.Channel{Secure: true}))
 	server, _ = auth.Start(client.Mechanism(), sasl.Channel{Secure: true})
 	if clientErr, serverErr := exchange(client, server, nil); clientErr != nil || serverErr != nil {
 		t.Fatalf("client: %v, server: %v", clientErr, serverErr)
@@ -233,7 +233,7 @@ func TestTamperedMessages(t *testing.T) {
 				if mechanism == sasl.ScramSHA1 {
 					channel.Bindings, c.Bindings = nil, nil
 				}
-				client, err := sasl.NewClient(c, []string{mechanism})
+				client, err := sasl.NewClient(c, fast.Offer(channel))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -304,7 +304,7 @@ func TestNamesAreEscaped(t *testing.T) {
 			return keys, nil
 		},
 	}
-	client, err := sasl.NewClient(sasl.Credentials{Username: name, Password: "pencil", Authzid: name}, []string{sasl.ScramSHA256})
+	client, err := sasl.NewClient(sasl.Credentials{Username: name, Password: "pencil", Authzid: name, Mechanisms: []string{sasl.ScramSHA256}}, auth.Offer(sasl.Channel{}))
 	if err != nil {
 		t.Fatal(err)
 	}

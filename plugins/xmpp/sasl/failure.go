@@ -79,4 +79,8 @@ var ErrNoMechanism = errors.New("no mechanism in common")
 // not the server that it claims to be, and nothing may be sent to it.
 var ErrServer = errors.New("server did not prove its identity")
 
+// ErrDowngrade says that the server's offer of mechanisms was changed on its way
+// (XEP-0474): somebody sits in between.
+var ErrDowngrade = errors.New("the offer of mechanisms was changed on its way")
+
 var errOver = errors.New("exchange is over")

@@ -90,21 +90,50 @@ func NewSalt() []byte {
 // NewKeys derives keys from a password, which it prepares first (see
 // PreparePassword). It takes a few milliseconds for each 10,000 iterations.
 func NewKeys(h Hash, password string, salt []byte, iterations int) (Keys, error) {
+	root, err := SaltedPassword(h, password, salt, iterations)
+	if err != nil {
+		return Keys{}, err
+	}
+	k := Keys{Hash: h, Iterations: iterations, Salt: salt}
+	k.derive(root)
+	return k, nil
+}
+
+// SaltedKeys makes keys of a SaltedPassword (RFC 5802 part 3), which who knows the
+// password has derived: one that was sent instead of the password, for example
+// (XEP-0480).
+func SaltedKeys(h Hash, salted, salt []byte, iterations int) (Keys, error) {
 	k := Keys{Hash: h, Iterations: iterations, Salt: salt}
 	if err := k.checkFactors(); err != nil {
 		return Keys{}, err
 	}
+	if len(salted) != h.Size() {
+		return Keys{}, fmt.Errorf("salted password of %d bytes for %s", len(salted), h)
+	}
+	k.derive(salted)
+	return k, nil
+}
+
+// SaltedPassword is what SaltedKeys wants. The password is prepared first.
+func SaltedPassword(h Hash, password string, salt []byte, iterations int) ([]byte, error) {
+	k := Keys{Hash: h, Iterations: iterations, Salt: salt}
+	if err := k.checkFactors(); err != nil {
+		return nil, err
+	}
 	prepared, err := PreparePassword(password)
 	if err != nil {
-		return Keys{}, err
+		return nil, err
 	}
 	root, err := h.salted(prepared, salt, iterations)
 	if err != nil {
-		return Keys{}, fmt.Errorf("derive keys: %w", err)
+		return nil, fmt.Errorf("derive keys: %w", err)
 	}
-	k.StoredKey = h.sum(h.hmac(root, []byte("Client Key")))
-	k.ServerKey = h.hmac(root, []byte("Server Key"))
-	return k, nil
+	return root, nil
+}
+
+func (k *Keys) derive(salted []byte) {
+	k.StoredKey = k.Hash.sum(k.Hash.hmac(salted, []byte("Client Key")))
+	k.ServerKey = k.Hash.hmac(salted, []byte("Server Key"))
 }
 
 // Verify tells whether the password is the one that the keys were made from. It

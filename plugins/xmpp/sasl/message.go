@@ -30,8 +30,9 @@ type clientFinal struct {
 	proof []byte
 }
 
-// serverFirst is r=nonce,s=salt,i=iterations and extensions.
+// serverFirst is r=nonce,s=salt,i=iterations and extensions, of which h= is known.
 type serverFirst struct {
+	offer      string // hash of what was offered, "" if it is not there
 	nonce      string
 	salt       []byte
 	iterations int
@@ -206,6 +207,7 @@ func parseServerFirst(in []byte) (m serverFirst, err error) {
 	if m.iterations, err = strconv.Atoi(value); err != nil || m.iterations < 1 {
 		return m, errors.New("bad iteration count")
 	}
+	m.offer = offerHashOf(rest)
 	return m, checkExtensions(rest)
 }
 

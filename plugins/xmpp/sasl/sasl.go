@@ -23,7 +23,12 @@
 //
 // SCRAM (RFC 5802, RFC 7677) with SHA-1, SHA-256 and SHA-512, each alone and
 // bound to the TLS channel (-PLUS); PLAIN (RFC 4616); EXTERNAL (RFC 4422
-// appendix A), where TLS has identified the client; ANONYMOUS (RFC 4505).
+// appendix A), where TLS has identified the client; ANONYMOUS (RFC 4505); OAUTHBEARER
+// (RFC 7628), where somebody else has; and the hashed tokens of
+// draft-ietf-kitten-sasl-ht, which a server gives to clients that it knows (HT-).
+//
+// With SCRAM, the server sends a hash of what it has offered (XEP-0474): a client
+// that has seen another offer ends the exchange with [ErrDowngrade].
 //
 // SCRAM is written here rather than taken from a library because the server side
 // needs four things at once that github.com/xdg-go/scram does not have: a look-up
@@ -55,6 +60,10 @@ const (
 	Plain           = "PLAIN"
 	External        = "EXTERNAL"
 	Anonymous       = "ANONYMOUS"
+	OAuthBearer     = "OAUTHBEARER"
+	HTSHA256None    = "HT-SHA-256-NONE"
+	HTSHA256Expr    = "HT-SHA-256-EXPR"
+	HTSHA256Endp    = "HT-SHA-256-ENDP"
 )
 
 // maxMessage bounds one message of either side, in bytes. The longest honest one

@@ -15,6 +15,7 @@ type scramClient struct {
 	hash          Hash
 	password      string // prepared
 	minIterations int
+	offer         string // hash of what was offered, as it arrived
 	header        string // gs2-header
 	binding       []byte // data, if the flag is p
 	bare          string // client-first-message-bare
@@ -31,6 +32,7 @@ func newScramClient(c *Credentials, hash Hash, plus bool, offered []string) (*sc
 		return nil, err
 	}
 	s := &scramClient{hash: hash, password: password, minIterations: c.MinIterations}
+	s.offer = offerHash(hash, offered, c.Announced)
 	if s.minIterations == 0 {
 		s.minIterations = MinIterations
 	}
@@ -78,6 +80,9 @@ func (s *scramClient) final(in []byte) ([]byte, clientStep, error) {
 	}
 	if len(m.nonce) <= len(s.nonce) || !strings.HasPrefix(m.nonce, s.nonce) {
 		return nil, nil, errors.New("server's nonce does not extend ours")
+	}
+	if m.offer != "" && subtle.ConstantTimeCompare([]byte(m.offer), []byte(s.offer)) != 1 {
+		return nil, nil, ErrDowngrade
 	}
 	if m.iterations < s.minIterations || m.iterations > MaxIterations {
 		return nil, nil, fmt.Errorf("server asks for %d iterations: want %d to %d",

@@ -11,8 +11,9 @@ import (
 type scramServer struct {
 	*Server
 	hash      Hash
-	plus      bool // the mechanism is one with -PLUS
-	offered   bool // one with -PLUS was offered
+	plus      bool   // the mechanism is one with -PLUS
+	offered   bool   // one with -PLUS was offered
+	offer     string // hash of all that was
 	client    clientFirst
 	account   string
 	keys      Keys
@@ -40,6 +41,9 @@ func (x *scramServer) first(ctx context.Context, in []byte) ([]byte, serverStep,
 	x.nonce = m.nonce + x.nonce
 	x.challenge = fmt.Sprintf("r=%s,s=%s,i=%d", x.nonce,
 		base64.StdEncoding.EncodeToString(x.keys.Salt), x.keys.Iterations)
+	if x.offer != "" {
+		x.challenge += ",h=" + x.offer
+	}
 	return []byte(x.challenge), x.final, nil
 }
 

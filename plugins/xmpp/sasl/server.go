@@ -15,7 +15,7 @@ import (
 // Step returns.
 type Authenticator struct {
 	// Mechanisms are what may be offered, in this order. Nil means all but SCRAM with
-	// SHA-512. Those that the channel or the missing of a function rules out are not
+	// SHA-512 and those of hashed tokens. Those that the channel or the missing of a function rules out are not
 	// offered. An account that has no keys for the hash of a mechanism that is on offer
 	// cannot log in with clients that choose it, so offer what all accounts have.
 	Mechanisms []string
@@ -36,6 +36,22 @@ type Authenticator struct {
 	// Anonymous makes up an account. Trace is what the client says of itself and may be
 	// empty. Needed for ANONYMOUS.
 	Anonymous func(ctx context.Context, trace string) (username string, err error)
+
+	// Bearer judges a token of OAUTHBEARER and names its account. A refusal is NotAuthorized
+	// or CredentialsExpired. Needed for OAUTHBEARER.
+	Bearer func(ctx context.Context, token string) (username string, err error)
+	// Discovery is the URL where clients learn who issues such tokens, told with a
+	// refusal. It may be empty.
+	Discovery string
+
+	// Token calls proves with each token that an account may use with a mechanism,
+	// until it returns true. Without such a token the error is NotAuthorized or
+	// ErrNoAccount. Needed for the mechanisms of hashed tokens.
+	Token func(ctx context.Context, username, mechanism string, proves func(secret string) bool) error
+
+	// Learned is told a password that has proved right and of which only keys are
+	// kept, so that missing ones can be made. It may be nil.
+	Learned func(ctx context.Context, username, password string)
 
 	// Prepare brings a username into the form in which accounts are looked up; what it
 	// refuses is not-authorized. Nil means the preparation of RFC 5802.
@@ -64,6 +80,9 @@ type Channel struct {
 	// Bindings are those that the server can check, see TLSBindings. Without any, no
 	// mechanism with -PLUS is offered.
 	Bindings []Binding
+	// Announced are the types of channel binding that the client was told of
+	// (XEP-0440); nil is that it was not told.
+	Announced []string
 	// Certificate is the client's, nil if there is none.
 	Certificate *x509.Certificate
 }
@@ -87,7 +106,7 @@ func (a *Authenticator) Offer(c Channel) []string {
 	all := a.Mechanisms
 	if all == nil {
 		all = []string{
-			ScramSHA256Plus, ScramSHA1Plus, External, ScramSHA256, ScramSHA1, Plain, Anonymous,
+			ScramSHA256Plus, ScramSHA1Plus, External, ScramSHA256, ScramSHA1, OAuthBearer, Plain, Anonymous,
 		}
 	}
 	var offer []string
@@ -111,8 +130,15 @@ func (a *Authenticator) offers(name string, c Channel) bool {
 		return a.External != nil && c.Certificate != nil
 	case Anonymous:
 		return a.Anonymous != nil
+	case OAuthBearer:
+		return a.Bearer != nil && (c.Secure || a.PlainText)
 	}
-	return false
+	_, binding, ok := tokenMechanism(name)
+	if !ok || a.Token == nil || !c.Secure {
+		return false
+	}
+	_, ok = tokenBinding(binding, c.Bindings)
+	return ok
 }
 
 // Start begins an exchange with the mechanism that the client chose. A mechanism
@@ -129,17 +155,22 @@ func (a *Authenticator) Start(mechanism string, c Channel) (*Server, error) {
 		return nil, fail(InvalidMechanism, "")
 	}
 	s := &Server{auth: a, channel: c, mechanism: mechanism}
-	switch mechanism {
-	case Plain:
+	switch {
+	case mechanism == Plain:
 		s.next = s.plain
-	case External:
+	case mechanism == External:
 		s.next = s.external
-	case Anonymous:
+	case mechanism == Anonymous:
 		s.next = s.anonymous
+	case mechanism == OAuthBearer:
+		s.next = s.bearer
+	case IsToken(mechanism):
+		s.next = s.hashedToken
 	default:
 		hash, plus, _ := scramMechanism(mechanism)
 		x := &scramServer{Server: s, hash: hash, plus: plus, nonce: newNonce()}
 		x.offered = slices.ContainsFunc(offer, isPlus)
+		x.offer = offerHash(hash, offer, c.Announced)
 		s.next = x.first
 	}
 	return s, nil

@@ -24,7 +24,13 @@ func (s *Server) plain(ctx context.Context, in []byte) ([]byte, serverStep, erro
 	if err := s.password(ctx, username, parts[2]); err != nil {
 		return nil, nil, err
 	}
-	return nil, nil, s.accept(ctx, username, parts[0])
+	if err := s.accept(ctx, username, parts[0]); err != nil {
+		return nil, nil, err
+	}
+	if s.auth.Learned != nil && s.auth.Verify == nil {
+		s.auth.Learned(ctx, username, parts[2])
+	}
+	return nil, nil, nil
 }
 
 func (s *Server) password(ctx context.Context, username, password string) error {
