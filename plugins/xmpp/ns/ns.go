@@ -51,10 +51,12 @@ const (
 
 // Authentication beyond RFC 6120.
 const (
-	SASL2           = "urn:xmpp:sasl:2"    // XEP-0388
-	Bind2           = "urn:xmpp:bind:0"    // XEP-0386
-	FAST            = "urn:xmpp:fast:0"    // XEP-0484
-	ChannelBinding  = "urn:xmpp:sasl-cb:0" // XEP-0440
+	SASL2           = "urn:xmpp:sasl:2"          // XEP-0388
+	Bind2           = "urn:xmpp:bind:0"          // XEP-0386
+	FAST            = "urn:xmpp:fast:0"          // XEP-0484
+	ChannelBinding  = "urn:xmpp:sasl-cb:0"       // XEP-0440
+	Upgrade         = "urn:xmpp:sasl:upgrade:0"  // XEP-0480
+	ScramUpgrade    = "urn:xmpp:scram-upgrade:0" // XEP-0480
 	Dialback        = "jabber:server:dialback"
 	DialbackFeature = "urn:xmpp:features:dialback"
 )

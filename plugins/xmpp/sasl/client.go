@@ -125,6 +125,9 @@ func oneMessage(text string) clientStep {
 // Mechanism is the name of the mechanism in use.
 func (c *Client) Mechanism() string { return c.mechanism }
 
+// Done tells that nothing is left to check.
+func (c *Client) Done() bool { return c.next == nil }
+
 // Step takes a challenge and makes the response. The first call, with nil, makes
 // the initial response; data that comes with the server's success is a challenge
 // too, whose response is not sent. Done means that nothing is left to check: only

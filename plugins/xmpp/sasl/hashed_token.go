@@ -39,6 +39,16 @@ func IsToken(mechanism string) bool {
 	return ok
 }
 
+// CanBind tells whether a channel with these bindings has what a mechanism of hashed
+// tokens binds to.
+func CanBind(mechanism string, all []Binding) bool {
+	_, binding, ok := tokenMechanism(mechanism)
+	if ok {
+		_, ok = tokenBinding(binding, all)
+	}
+	return ok
+}
+
 // tokenBinding is what the mechanism binds to, empty for NONE. ok is false if the
 // channel does not have it.
 func tokenBinding(binding string, all []Binding) (data []byte, ok bool) {

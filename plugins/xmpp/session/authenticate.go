@@ -56,6 +56,7 @@ func (n *Negotiator) complete(c sasl.Credentials) sasl.Credentials {
 	}
 	c.Bindings = sasl.TLSBindings(state, server)
 	if types, ok := n.bindingTypes(); ok {
+		c.Announced = types
 		c.Bindings = slices.DeleteFunc(c.Bindings, func(b sasl.Binding) bool {
 			return !slices.Contains(types, b.Type)
 		})
@@ -183,15 +184,20 @@ func text(t *xml.Token) string { return string(xml.AppendUnescaped(nil, t.Body))
 // for it, they are prepared as RFC 7622 says, and an authzid has to be the account's
 // bare JID. A peer may authenticate once.
 func OfferSASL(host jid.JID, a *sasl.Authenticator) Offer {
-	o := &offerSASL{host: host, auth: *a}
-	if o.auth.Prepare == nil {
-		o.auth.Prepare = func(username string) (string, error) {
+	return &offerSASL{host: host, auth: completed(host, a)}
+}
+
+// completed is an authenticator with the functions that accounts of a host need.
+func completed(host jid.JID, a *sasl.Authenticator) sasl.Authenticator {
+	auth := *a
+	if auth.Prepare == nil {
+		auth.Prepare = func(username string) (string, error) {
 			j, err := jid.New(username, host.Domain(), "")
 			return j.Local(), err
 		}
 	}
-	if o.auth.Authorize == nil {
-		o.auth.Authorize = func(_ context.Context, username, authzid string) error {
+	if auth.Authorize == nil {
+		auth.Authorize = func(_ context.Context, username, authzid string) error {
 			asked, err := jid.Parse(authzid)
 			account, err2 := jid.New(username, host.Domain(), "")
 			if err != nil || err2 != nil || asked != account && authzid != username {
@@ -200,7 +206,7 @@ func OfferSASL(host jid.JID, a *sasl.Authenticator) Offer {
 			return nil
 		}
 	}
-	return o
+	return auth
 }
 
 type offerSASL struct {
@@ -213,15 +219,25 @@ func (o *offerSASL) Append(dst []byte, r *Receiver) []byte {
 		return dst
 	}
 	offer := o.auth.Offer(r.channel)
-	if len(r.channel.Bindings) > 0 && slices.ContainsFunc(offer, func(name string) bool { return strings.HasSuffix(name, "-PLUS") }) {
-		dst = xml.AppendStart(dst, "sasl-channel-binding", ns.ChannelBinding)
-		for _, b := range r.channel.Bindings {
-			dst = xml.AppendEmpty(dst, "channel-binding", "", "type", b.Type)
-		}
-		dst = xml.AppendEnd(dst, "sasl-channel-binding")
-	}
+	dst = r.announce(dst, offer)
 	return stream.AppendMechanisms(dst, offer...)
 }
+
+// announce tells of the types of channel binding (XEP-0440) if a mechanism that is
+// offered needs one, once for all ways to authenticate.
+func (r *Receiver) announce(dst []byte, offer []string) []byte {
+	if r.channel.Announced != nil || len(r.channel.Bindings) == 0 || !slices.ContainsFunc(offer, isBound) {
+		return dst
+	}
+	dst = xml.AppendStart(dst, "sasl-channel-binding", ns.ChannelBinding)
+	for _, b := range r.channel.Bindings {
+		r.channel.Announced = append(r.channel.Announced, b.Type)
+		dst = xml.AppendEmpty(dst, "channel-binding", "", "type", b.Type)
+	}
+	return xml.AppendEnd(dst, "sasl-channel-binding")
+}
+
+func isBound(mechanism string) bool { return strings.HasSuffix(mechanism, "-PLUS") }
 
 func (o *offerSASL) Pending(r *Receiver) bool { return r.account.IsZero() }
 
@@ -269,7 +285,7 @@ func (o *offerSASL) feed(ctx context.Context, r *Receiver, t *xml.Token) ([]byte
 	if !done {
 		return xml.AppendElement(nil, "challenge", ns.SASL, encode(out)), nil
 	}
-	if r.account, err = o.account(r); err != nil {
+	if r.account, err = r.authenticated(o.host, r.exchange); err != nil {
 		return nil, err
 	}
 	if out == nil {
@@ -278,12 +294,12 @@ func (o *offerSASL) feed(ctx context.Context, r *Receiver, t *xml.Token) ([]byte
 	return xml.AppendElement(nil, "success", ns.SASL, encode(out)), nil
 }
 
-// account is the address of whom an exchange has authenticated.
-func (o *offerSASL) account(r *Receiver) (jid.JID, error) {
+// authenticated is the address of whom an exchange has authenticated.
+func (r *Receiver) authenticated(host jid.JID, exchange *sasl.Server) (jid.JID, error) {
 	if r.acceptor.NS == ns.Server {
-		return jid.New("", r.exchange.Username(), "")
+		return jid.New("", exchange.Username(), "")
 	}
-	return jid.New(r.exchange.Username(), o.host.Domain(), "")
+	return jid.New(exchange.Username(), host.Domain(), "")
 }
 
 func appendFailure(dst []byte, f *sasl.Failure) []byte {

@@ -124,17 +124,29 @@ func (r *Receiver) space() string {
 }
 
 // Advertise offers features that the owner of the connection handles itself, behind
-// the authentication: raw elements with their namespaces. It holds nothing up, and so
+// the authentication: raw elements with their namespaces. Where the session is bound
+// within the authentication, resource binding is left out. It holds nothing up, and so
 // has to stand in front of OfferBind.
-func Advertise(features []byte) Offer { return advertise(features) }
+func Advertise(features []byte) Offer {
+	o := advertise{unbound: features}
+	for el := range xml.Elements(features, ns.Stream) {
+		if !el.Is("bind", ns.Bind) {
+			o.bound = el.Append(o.bound)
+		}
+	}
+	return o
+}
 
-type advertise []byte
+type advertise struct{ unbound, bound []byte }
 
 func (o advertise) Append(dst []byte, r *Receiver) []byte {
-	if r.account.IsZero() {
+	switch {
+	case r.account.IsZero():
 		return dst
+	case r.address.IsZero():
+		return append(dst, o.unbound...)
 	}
-	return append(dst, o...)
+	return append(dst, o.bound...)
 }
 
 func (o advertise) Pending(*Receiver) bool { return false }

@@ -23,6 +23,14 @@ type Account struct {
 	Plaintext bool
 	// Mechanisms of SASL, the best first; nil is the default of package sasl.
 	Mechanisms []string
+	// Agent, if it is not zero, has the client log in by SASL2, where the server has it and the
+	// connection has TLS, and bind by Bind 2: then the server chooses the resource, and
+	// Address's begins it.
+	Agent Agent
+	// Token, if it is not zero, is what the client logs in with, within one round trip; if
+	// it is refused, the password is tried. It needs the Agent that it was given to, and
+	// comes from Session.Token.
+	Token Token
 	// Window is how many stanzas may be unacknowledged (XEP-0198); 0 is the default,
 	// and less is no stream management.
 	Window int
@@ -40,10 +48,17 @@ func Client(ctx context.Context, conn net.Conn, a Account) (*Session, error) {
 	if a.Plaintext {
 		start = StartTLSIfOffered(a.TLS)
 	}
-	config.Features = []Feature{
-		start,
-		SASL(sasl.Credentials{Password: a.Password, Mechanisms: a.Mechanisms}),
+	credentials := sasl.Credentials{Password: a.Password, Mechanisms: a.Mechanisms}
+	config.Features = []Feature{start}
+	if a.Agent != (Agent{}) {
+		window := a.Window
+		if window == 0 {
+			window = defaultWindow
+		}
+		config.quick = &quick{agent: a.Agent, credentials: credentials, tag: a.Address.Resource(), window: window, token: a.Token}
+		config.Features = append(config.Features, config.quick.feature)
 	}
+	config.Features = append(config.Features, SASL(credentials))
 	if a.Window >= 0 {
 		config.Features = append(config.Features, StreamManagement(a.Window))
 	}

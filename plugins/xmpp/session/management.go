@@ -31,6 +31,8 @@ type resumption struct {
 	handled uint32     // what the peer has of ours
 }
 
+const defaultWindow = 1000
+
 const askForAck = "<r xmlns='" + ns.StreamManagement + "'/>"
 
 // StreamManagement is XEP-0198: stanzas are acknowledged, and the session survives its
@@ -39,7 +41,7 @@ const askForAck = "<r xmlns='" + ns.StreamManagement + "'/>"
 // before Send waits; 0 means 1000.
 func StreamManagement(window int) Feature {
 	if window <= 0 {
-		window = 1000
+		window = defaultWindow
 	}
 	return func(_ context.Context, n *Negotiator) (Progress, error) {
 		if !n.authenticated || n.management != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/sasl"
 	"github.com/jabberii/server/plugins/xmpp/stanza"
 	"github.com/jabberii/server/plugins/xmpp/stream"
 	"github.com/jabberii/server/plugins/xmpp/xml"
@@ -48,6 +49,8 @@ type Negotiator struct {
 	early         []stanza.Stanza // that came before negotiation was over
 	management    *management     // XEP-0198, if it was enabled or resumed
 	resuming      *resumption     // the session to resume, nil for a new one
+	begun         *sasl.Client    // an exchange that was sent with the header
+	wanted        string          // the mechanism that a token was asked for
 }
 
 // maxEarly bounds the stanzas that a peer may send before negotiation is over.
@@ -199,7 +202,11 @@ func (n *Negotiator) open() error {
 	if n.TLS() != nil || h.NS != ns.Client {
 		h.From = n.config.Local.Bare() // a client's own address is nobody's business in the clear
 	}
-	if err := n.Write(h.Append(nil)); err != nil {
+	ahead, err := n.config.quick.ahead(n)
+	if err != nil {
+		return err
+	}
+	if err := n.Write(append(h.Append(nil), ahead...)); err != nil {
 		return err
 	}
 	t, err := n.reader.Next()
@@ -215,7 +222,12 @@ func (n *Negotiator) open() error {
 	if n.header.Version == "" {
 		return &stream.Error{Condition: stream.UnsupportedVersion}
 	}
-	if t, err = n.read(); err != nil {
+	return n.readFeatures()
+}
+
+func (n *Negotiator) readFeatures() error {
+	t, err := n.read()
+	if err != nil {
 		return err
 	}
 	features, ok := stream.ParseFeatures(t)

@@ -20,8 +20,12 @@ type Acceptor struct {
 	// Open chooses the host by the header that begins a stream; its To may be zero. An
 	// error that is a *stream.Error is what the peer is told, host-unknown for example.
 	// It is asked once a connection: the headers of restarts have to name the same host.
-	Open    func(ctx context.Context, r *Receiver, h stream.Header) (*Host, error)
-	Framing Framing
+	Open func(ctx context.Context, r *Receiver, h stream.Header) (*Host, error)
+	// Establish gives a connection its session within SASL2 (XEP-0388): by resumption, or by
+	// Bind 2. It may ask elsewhere. What goes wrong is a *stream.Error, which ends the stream,
+	// or any other error, with which the login fails. Nil offers neither.
+	Establish func(ctx context.Context, in Inline) (Established, error)
+	Framing   Framing
 	// Attempts is how many failures to authenticate end the stream. 0 means 3.
 	Attempts int
 }
@@ -86,6 +90,7 @@ type Receiver struct {
 	account  jid.JID
 	address  jid.JID
 	exchange *sasl.Server
+	login    *login // under way, by SASL2
 	failures int
 }
 
@@ -194,6 +199,7 @@ func (r *Receiver) Failed(out []byte, err error) Reply {
 // Features writes the element with what is on offer at present.
 func (r *Receiver) Features(dst []byte) []byte {
 	var parts [][]byte
+	r.channel.Announced = nil
 	for _, o := range r.reachable() {
 		if part := o.Append(nil, r); len(part) > 0 {
 			parts = append(parts, part)

@@ -78,6 +78,8 @@ type Config struct {
 	// Timeout is for one write, and for a peer to answer the end of the stream. 0
 	// means 30 s.
 	Timeout time.Duration
+
+	quick *quick // the login by SASL2, nil without
 }
 
 func (c *Config) space() string { return cmp.Or(c.NS, ns.Client) }
