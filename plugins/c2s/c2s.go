@@ -22,33 +22,37 @@ import (
 	"github.com/jabberii/server/plugins/sdk/certs"
 	"github.com/jabberii/server/plugins/sdk/idle"
 	"github.com/jabberii/server/plugins/sdk/turn"
+	"github.com/jabberii/server/plugins/sdk/web"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/session"
 	"github.com/jabberii/server/plugins/xmpp/stream"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
-// Module is the service as a configuration names it: load "c2s".
-var Module = define()
+// Module is the service as a configuration names it: load "c2s". What is served
+// by HTTP needs [With].
+var Module = define(nil)
 
-func define() module.Module {
-	m := module.Define("c2s", "Connections of clients: XMPP streams over TCP with STARTTLS or direct TLS, and SASL. "+
-		"Each client's stanzas go to its session as packets of kind session.", module.On(packet.Session), New)
+func define(routes *web.Routes) module.Module {
+	m := module.Define("c2s", "Connections of clients: XMPP streams over TCP with STARTTLS or direct TLS, over WebSocket, and SASL. "+
+		"Each client's stanzas go to its session as packets of kind session.", module.On(packet.Session),
+		func(env module.Env, a Args) (packet.Handler, error) { return newService(env, a, routes) })
 	m.XEPs = standards
 	return m
 }
 
 // Args are the arguments of c2s.
 type Args struct {
-	Listen   []string        `json:"listen" default:":5222" doc:"Addresses to listen on for streams that begin in the clear and go on with STARTTLS."`
-	STARTTLS string          `json:"starttls" default:"required" enum:"required,optional" doc:"Whether a client has to use TLS before it may log in. With optional, passwords may cross in the clear: for tests and trusted networks."`
-	Binding  bool            `json:"channel_binding" default:"false" doc:"Whether SCRAM is also offered bound to the TLS channel (-PLUS, with tls-exporter). Clients that know tls-unique only, such as slixmpp 1.8, then fail to log in with TLS 1.3."`
-	TLS      tlsArgs         `json:"tls" doc:"Certificates, and where streams begin with TLS (XEP-0368)."`
-	Timeout  module.Duration `json:"login_timeout" default:"1m" doc:"How long a client may take until it is authenticated."`
-	Quiet    quietArgs       `json:"quiet" doc:"What becomes of clients that say nothing."`
-	Stanza   module.Size     `json:"max_stanza" default:"256KiB" doc:"The largest stanza taken from a client; a larger one ends its stream."`
-	Buffer   module.Size     `json:"max_buffer" default:"1MiB" doc:"What may wait to be written to one client; a client that reads too slowly for it loses its connection."`
-	Max      int             `json:"max_connections" default:"100000" doc:"Connections at once; further ones are told resource-constraint."`
+	Listen    []string        `json:"listen" default:":5222" doc:"Addresses to listen on for streams that begin in the clear and go on with STARTTLS."`
+	STARTTLS  string          `json:"starttls" default:"required" enum:"required,optional" doc:"Whether a client has to use TLS before it may log in. With optional, passwords may cross in the clear: for tests and trusted networks."`
+	Binding   bool            `json:"channel_binding" default:"false" doc:"Whether SCRAM is also offered bound to the TLS channel (-PLUS, with tls-exporter). Clients that know tls-unique only, such as slixmpp 1.8, then fail to log in with TLS 1.3."`
+	TLS       tlsArgs         `json:"tls" doc:"Certificates, and where streams begin with TLS (XEP-0368)."`
+	Timeout   module.Duration `json:"login_timeout" default:"1m" doc:"How long a client may take until it is authenticated."`
+	Quiet     quietArgs       `json:"quiet" doc:"What becomes of clients that say nothing."`
+	Stanza    module.Size     `json:"max_stanza" default:"256KiB" doc:"The largest stanza taken from a client; a larger one ends its stream."`
+	Buffer    module.Size     `json:"max_buffer" default:"1MiB" doc:"What may wait to be written to one client; a client that reads too slowly for it loses its connection."`
+	WebSocket *websocketArgs  `json:"websocket" doc:"Streams over WebSocket (RFC 7395), which the module http of the same process serves."`
+	Max       int             `json:"max_connections" default:"100000" doc:"Connections at once; further ones are told resource-constraint."`
 }
 
 type tlsArgs struct {
@@ -58,13 +62,17 @@ type tlsArgs struct {
 
 // Service is the handler: the connections of one section.
 type Service struct {
-	env      module.Env
-	args     Args
-	acceptor *session.Acceptor
-	certs    *certs.Store
-	servers  tlsServers
-	secret   []byte      // for decoys, where storage has none
-	warned   atomic.Bool // of that
+	env       module.Env
+	args      Args
+	acceptors [3]*session.Acceptor // by framing
+	certs     *certs.Store
+	servers   tlsServers
+	secret    []byte      // for decoys, where storage has none
+	warned    atomic.Bool // of that
+
+	routes *web.Routes
+	hung   []func()      // what takes our routes down
+	up     chan struct{} // closed when it runs
 
 	ctx     context.Context // of what connections deliver
 	done    context.CancelFunc
@@ -82,11 +90,12 @@ type Service struct {
 	addresses *jid.Cache
 	open      atomic.Int64
 
-	mu    sync.Mutex
-	awake map[*conn]struct{}
-	slots []*conn // by token slot
-	free  []uint32
-	next  uint32 // incarnation
+	mu     sync.Mutex
+	ending bool // no further client by HTTP
+	awake  map[*conn]struct{}
+	slots  []*conn // by token slot
+	free   []uint32
+	next   uint32 // incarnation
 }
 
 type listener struct {
@@ -94,8 +103,7 @@ type listener struct {
 	direct bool // TLS from the first byte
 }
 
-// New makes the service. It has no effects.
-func New(env module.Env, a Args) (packet.Handler, error) {
+func newService(env module.Env, a Args, routes *web.Routes) (*Service, error) {
 	if err := errors.Join(module.CheckListen("listen", a.Listen), module.CheckListen("tls.listen", a.TLS.Listen)); err != nil {
 		return nil, err
 	}
@@ -103,14 +111,17 @@ func New(env module.Env, a Args) (packet.Handler, error) {
 	if err != nil {
 		return nil, module.BadArg("tls", "%v", err)
 	}
-	s := &Service{env: env, args: a, certs: store, secret: make([]byte, 32)}
+	s := &Service{env: env, args: a, certs: store, secret: make([]byte, 32), routes: routes, up: make(chan struct{})}
+	if err := s.checkWeb(); err != nil {
+		return nil, err
+	}
 	rand.Read(s.secret)
 	// A process before this one may have given tokens, which sessions still know.
 	var start [4]byte
 	rand.Read(start[:])
 	s.next = binary.LittleEndian.Uint32(start[:])
 	s.addresses = jid.NewCache(4096)
-	s.acceptor = s.newAcceptor()
+	s.acceptors = [...]*session.Acceptor{s.newAcceptor(session.Document), s.newAcceptor(session.Messages), s.newAcceptor(session.Bodies)}
 	s.ctx, s.done = context.WithCancel(context.Background())
 	s.opening, s.refuse = context.WithCancelCause(s.ctx)
 	s.awake = map[*conn]struct{}{}
@@ -132,7 +143,7 @@ func (s *Service) Start(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.hang()
 }
 
 func (s *Service) listen(ctx context.Context, address string, direct bool) error {
@@ -163,7 +174,15 @@ func (s *Service) Run(ctx context.Context) error {
 		s.wg.Add(1)
 		go s.accept(l)
 	}
+	close(s.up)
+	if s.hung != nil && !s.routes.Served() {
+		s.env.Log().Warn("nobody serves WebSocket: there is no http in this process")
+	}
+	if a := s.args.WebSocket; a != nil && a.Ping > 0 {
+		s.wg.Go(func() { s.pingAll(ctx) })
+	}
 	s.look(ctx)
+	s.takeDown()
 	for _, l := range s.listeners {
 		l.Close()
 	}
@@ -261,6 +280,9 @@ func (s *Service) leave(c *conn) {
 // shutdown ends all connections: their clients are told, and those who do not
 // listen are cut off.
 func (s *Service) shutdown() {
+	s.mu.Lock()
+	s.ending = true
+	s.mu.Unlock()
 	s.refuse(&stream.Error{Condition: stream.SystemShutdown})
 	gone := make(chan struct{})
 	go func() {

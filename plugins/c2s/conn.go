@@ -61,7 +61,18 @@ type conn struct {
 func (s *Service) serve(nc net.Conn, direct bool) {
 	c := &conn{s: s}
 	c.overTCP(nc)
-	account, err := c.login(direct)
+	if !direct {
+		c.live(nil)
+		return
+	}
+	c.live(func(ctx context.Context, r *session.Receiver) error { return c.secure(ctx, r, "") })
+}
+
+// live is the life of a connection. Begin, if not nil, does what comes before
+// the stream.
+func (c *conn) live(begin func(ctx context.Context, r *session.Receiver) error) {
+	s := c.s
+	account, err := c.login(begin)
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
 			s.env.Log().Debug("login: "+err.Error(), "client", c.remote())
@@ -106,13 +117,13 @@ func (c *conn) gone() {
 }
 
 // login negotiates the stream until the client is authenticated.
-func (c *conn) login(direct bool) (jid.JID, error) {
+func (c *conn) login(begin func(ctx context.Context, r *session.Receiver) error) (jid.JID, error) {
 	ctx, cancel := context.WithTimeoutCause(c.s.opening, c.s.args.Timeout.Std(), &stream.Error{Condition: stream.ConnectionTimeout})
 	defer cancel()
 	defer context.AfterFunc(ctx, c.interrupt)()
-	r := session.NewReceiver(c.s.acceptor)
-	if direct {
-		if err := c.secure(ctx, r, ""); err != nil {
+	r := session.NewReceiver(c.s.acceptors[c.t.Framing()])
+	if begin != nil {
+		if err := begin(ctx, r); err != nil {
 			return jid.JID{}, err
 		}
 	}
@@ -189,8 +200,9 @@ func (c *conn) read() error {
 	for {
 		t, err := c.t.Next()
 		var syntax *xml.SyntaxError
+		var refused *stream.Error
 		switch {
-		case errors.As(err, &syntax):
+		case errors.As(err, &syntax), errors.As(err, &refused):
 			return stream.ErrorOf(err)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return err

@@ -25,8 +25,11 @@ type hostTable struct {
 	hosts map[string]*session.Host
 }
 
-func (s *Service) newAcceptor() *session.Acceptor {
-	return &session.Acceptor{NS: ns.Client, Open: func(ctx context.Context, _ *session.Receiver, h stream.Header) (*session.Host, error) {
+func (s *Service) newAcceptor(framing session.Framing) *session.Acceptor {
+	return &session.Acceptor{NS: ns.Client, Framing: framing, Open: func(ctx context.Context, r *session.Receiver, h stream.Header) (*session.Host, error) {
+		if framing != session.Document && !r.Channel().Secure && s.args.STARTTLS == "required" {
+			return nil, &stream.Error{Condition: stream.PolicyViolation, Text: "use https"}
+		}
 		domain := h.To.Domain()
 		switch {
 		case domain == "":

@@ -12,6 +12,7 @@ import (
 	"github.com/jabberii/server/plugins/sdk/element"
 	"github.com/jabberii/server/plugins/sdk/idle"
 	"github.com/jabberii/server/plugins/xmpp/sasl"
+	"github.com/jabberii/server/plugins/xmpp/session"
 	"github.com/jabberii/server/plugins/xmpp/stream"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
@@ -54,6 +55,8 @@ func (t *socket) Encrypt(ctx context.Context, host string) (sasl.Channel, error)
 	t.Restart()
 	return channel, nil
 }
+
+func (t *socket) Framing() session.Framing { return session.Document }
 
 func (t *socket) Answer(out []byte) error {
 	_, err := t.net.Write(out)

@@ -8,6 +8,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/idle"
 	"github.com/jabberii/server/plugins/xmpp/sasl"
+	"github.com/jabberii/server/plugins/xmpp/session"
 	"github.com/jabberii/server/plugins/xmpp/stream"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
@@ -26,6 +27,8 @@ type transport interface {
 	// began with it.
 	Encrypt(ctx context.Context, host string) (sasl.Channel, error)
 
+	// Framing is how streams begin and end on it.
+	Framing() session.Framing
 	// Answer writes what negotiation says.
 	Answer(out []byte) error
 	// AppendElement and AppendEnd append what Write is given: an element, and the

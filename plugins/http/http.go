@@ -1,0 +1,186 @@
+// Package http is the module that listens for HTTP. What it serves are the
+// routes that other modules of its process have hung up (package sdk/web), such
+// as WebSocket and BOSH of c2s, what its own blocks forward to other processes,
+// and host-meta, by which clients find the former.
+package http
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/certs"
+	"github.com/jabberii/server/plugins/sdk/web"
+)
+
+// Args are the arguments of http.
+type Args struct {
+	Listen   []string          `json:"listen" doc:"Addresses to listen on without TLS: for proxies on this machine, such as 127.0.0.1:5280."`
+	TLS      tlsArgs           `json:"tls" doc:"Certificates, and where connections are in TLS (HTTP/1.1 and HTTP/2)."`
+	External string            `json:"external" doc:"The URL by which clients reach this server, as they are told; {host} in it stands for the host they ask about: https://{host}. Without, it is what they have asked, or where TLS is listened for."`
+	Proxies  []string          `json:"trusted_proxies" default:"127.0.0.0/8,::1" doc:"Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."`
+	Origins  []string          `json:"cors_origins" default:"*" doc:"Origins of web pages that may use what is served, as https://chat.example.org; * is any."`
+	Links    map[string]string `json:"links" doc:"Further links in host-meta: what is served elsewhere, by its relation."`
+	Forward  []forwardArgs     `json:"forward" doc:"Passes requests to another process, WebSockets too."`
+	Header   module.Duration   `json:"header_timeout" default:"10s" doc:"How long a client may take for the header of a request."`
+	Idle     module.Duration   `json:"idle_timeout" default:"2m" doc:"How long a connection without a request is kept."`
+	Max      int               `json:"max_connections" default:"20000" doc:"Connections at once, without those that have become WebSockets; further ones are closed at once."`
+}
+
+type tlsArgs struct {
+	Listen []string `json:"listen" doc:"Addresses to listen on."`
+	certs.Args
+}
+
+type forwardArgs struct {
+	Path string `json:"label" label:"path; with a slash at its end also all that is below it"`
+	To   string `json:"to" required:"true" doc:"Where the process listens: http://127.0.0.1:8080, or unix:/run/upload.sock."`
+}
+
+// standards are the extensions that the module brings.
+var standards = []module.XEP{
+	{Number: 156, Name: "Discovering Alternative XMPP Connection Methods", Version: "1.4.0"},
+}
+
+// With returns the module, for what others of the process have hung up on routes.
+func With(routes *web.Routes) module.Module {
+	m := module.Define("http", "HTTP: what modules of the same process serve, such as WebSocket and BOSH of c2s, what is forwarded to "+
+		"others, and host-meta, by which clients find it.", module.On(packet.Normal, packet.Session),
+		func(env module.Env, a Args) (packet.Handler, error) { return newService(env, a, routes) })
+	m.Passive, m.Claims, m.XEPs = true, module.ClaimsNone, standards
+	return m
+}
+
+// A Service listens. It takes no packets.
+type Service struct {
+	env     module.Env
+	args    Args
+	routes  *web.Routes // of the process
+	own     web.Routes  // its own, which come first
+	trusted []netip.Prefix
+	certs   *certs.Store
+	server  *http.Server
+	open    atomic.Int64
+
+	clear, secure []net.Listener
+	over          func()
+}
+
+func newService(env module.Env, a Args, routes *web.Routes) (*Service, error) {
+	err := errors.Join(module.CheckListen("listen", a.Listen), module.CheckListen("tls.listen", a.TLS.Listen))
+	if err == nil && len(a.Listen)+len(a.TLS.Listen) == 0 {
+		err = module.BadArg("listen", "is needed, or that of tls")
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{env: env, args: a, routes: routes}
+	if err := errors.Join(s.checkExternal(), s.trust(), s.forwards()); err != nil {
+		return nil, err
+	}
+	if s.certs, err = certs.New(env, packet.Session, a.TLS.Args); err != nil {
+		return nil, module.BadArg("tls", "%v", err)
+	}
+	s.hangMeta()
+	s.server = &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: a.Header.Std(), IdleTimeout: a.Idle.Std(), MaxHeaderBytes: 32 << 10,
+		TLSConfig: s.certs.Config("", "h2", "http/1.1"),
+		ErrorLog:  slog.NewLogLogger(env.Log().Handler(), slog.LevelDebug),
+		ConnState: s.count,
+	}
+	return s, nil
+}
+
+// Handle passes: packets are not its matter.
+func (s *Service) Handle(context.Context, *packet.Packet) (packet.Verdict, error) {
+	return packet.Pass, nil
+}
+
+// Start binds the listeners.
+func (s *Service) Start(ctx context.Context) (err error) {
+	if len(s.args.TLS.Listen) > 0 {
+		if err := s.certs.Start(ctx); err != nil {
+			return err
+		}
+	}
+	if s.clear, err = s.listen(ctx, s.args.Listen, false); err != nil {
+		return err
+	}
+	if s.secure, err = s.listen(ctx, s.args.TLS.Listen, true); err != nil {
+		return err
+	}
+	s.over = s.routes.Serving()
+	return nil
+}
+
+func (s *Service) listen(ctx context.Context, addresses []string, secure bool) ([]net.Listener, error) {
+	var list []net.Listener
+	for _, a := range addresses {
+		l, err := s.env.Listen(ctx, "tcp", a)
+		if err != nil {
+			return list, err
+		}
+		list = append(list, door{l, s})
+		s.env.Log().Info("listening for HTTP", "address", l.Addr().String(), "tls", secure)
+	}
+	return list, nil
+}
+
+// Run serves until ctx is done.
+func (s *Service) Run(ctx context.Context) error {
+	defer s.over()
+	var serving sync.WaitGroup
+	for _, l := range s.clear {
+		serving.Go(func() { s.server.Serve(l) })
+	}
+	for _, l := range s.secure {
+		serving.Go(func() { s.server.ServeTLS(l, "", "") })
+	}
+	<-ctx.Done()
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	if s.server.Shutdown(ending) != nil {
+		s.server.Close()
+	}
+	serving.Wait()
+	return nil
+}
+
+// farewell is how long requests have to end.
+const farewell = 2 * time.Second
+
+// A door lets in as many connections as there may be.
+type door struct {
+	net.Listener
+	s *Service
+}
+
+func (d door) Accept() (net.Conn, error) {
+	for {
+		c, err := d.Listener.Accept()
+		if err != nil || d.s.open.Load() < int64(d.s.args.Max) {
+			return c, err
+		}
+		c.Close()
+	}
+}
+
+// count keeps how many connections there are. One that becomes a WebSocket is
+// somebody else's.
+func (s *Service) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.open.Add(1)
+	case http.StateHijacked, http.StateClosed:
+		s.open.Add(-1)
+	}
+}
