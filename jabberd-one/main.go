@@ -22,8 +22,10 @@ import (
 	"github.com/jabberii/server/logmods/to"
 	"github.com/jabberii/server/plugins/c2s"
 	"github.com/jabberii/server/plugins/contact"
+	"github.com/jabberii/server/plugins/http"
 	"github.com/jabberii/server/plugins/last"
 	"github.com/jabberii/server/plugins/private"
+	"github.com/jabberii/server/plugins/sdk/web"
 	"github.com/jabberii/server/plugins/sm"
 	"github.com/jabberii/server/plugins/time"
 	"github.com/jabberii/server/plugins/vcard"
@@ -46,9 +48,11 @@ func modules() []module.Module {
 }
 
 func services() module.Module {
+	routes := new(web.Routes)
 	return load.With(
-		c2s.Module,
+		c2s.With(routes),
 		contact.Module,
+		http.With(routes),
 		last.Module,
 		private.Module,
 		sm.Module,

@@ -5,9 +5,11 @@ import (
 	"github.com/jabberii/server/basemods/load"
 	"github.com/jabberii/server/plugins/c2s"
 	"github.com/jabberii/server/plugins/contact"
+	"github.com/jabberii/server/plugins/http"
 	"github.com/jabberii/server/plugins/last"
 	"github.com/jabberii/server/plugins/private"
 	"github.com/jabberii/server/plugins/sdk"
+	"github.com/jabberii/server/plugins/sdk/web"
 	"github.com/jabberii/server/plugins/sm"
 	"github.com/jabberii/server/plugins/time"
 	"github.com/jabberii/server/plugins/vcard"
@@ -15,9 +17,11 @@ import (
 )
 
 func main() {
+	routes := new(web.Routes)
 	sdk.Serve(load.With(
-		c2s.Module,
+		c2s.With(routes),
 		contact.Module,
+		http.With(routes),
 		last.Module,
 		private.Module,
 		sm.Module,

@@ -199,15 +199,9 @@ func (c *conn) read() error {
 	}
 	for {
 		t, err := c.t.Next()
-		var syntax *xml.SyntaxError
-		var refused *stream.Error
 		switch {
-		case errors.As(err, &syntax), errors.As(err, &refused):
-			return stream.ErrorOf(err)
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return err
 		case err != nil:
-			return &lost{err}
+			return whyOver(err)
 		case t.Kind == xml.Close:
 			return io.EOF
 		case c.leaving.Load() || c.isPong(t):
@@ -224,6 +218,19 @@ func (c *conn) read() error {
 			return err
 		}
 	}
+}
+
+// whyOver is the error of read for one of Next.
+func whyOver(err error) error {
+	var syntax *xml.SyntaxError
+	var refused *stream.Error
+	switch {
+	case errors.As(err, &syntax), errors.As(err, &refused):
+		return stream.ErrorOf(err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return err
+	}
+	return &lost{err}
 }
 
 // lost is the error of a connection that ended without its stream's end.
