@@ -25,8 +25,9 @@ import (
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
-// window is how many packets of one connection may be under way.
-const window = 64
+// window is how many packets of one connection may be under way: no more, since
+// with another process behind it they all stand before those of anybody else.
+const window = 16
 
 // startTag is about how many bytes the start tag of a stanza has, with its end.
 const startTag = 100
