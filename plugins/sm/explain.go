@@ -87,7 +87,7 @@ func (s *Service) explainMessage(ctx context.Context, a *account, p *packet.Pack
 		if s.args().Offline.Max == 0 {
 			return packet.Refuses, a.presenceText() + " that takes it, and no messages are kept"
 		}
-		return s.explainKeeping(ctx, a)
+		return s.explainKeeping(ctx, a, p)
 	case toSender:
 		return packet.Refuses, a.presenceText() + " that takes it"
 	case nowhere:
@@ -120,7 +120,7 @@ func texts(sessions []*session) string {
 
 // explainKeeping says what becomes of a message that nobody takes now. It asks
 // storage whether there is such an account, with a not locked meanwhile.
-func (s *Service) explainKeeping(ctx context.Context, a *account) (packet.Verdict, string) {
+func (s *Service) explainKeeping(ctx context.Context, a *account, p *packet.Packet) (packet.Verdict, string) {
 	kept := a.presenceText() + " that takes it: it is kept until there is one"
 	if len(a.sessions) > 0 {
 		return packet.Claim, kept
@@ -130,8 +130,10 @@ func (s *Service) explainKeeping(ctx context.Context, a *account) (packet.Verdic
 	switch there, err := s.exists(ctx, a.jid); {
 	case err != nil:
 		return packet.Claim, kept + ", if there is such an account"
-	case !there:
+	case !there && s.tellsUnknown(p):
 		return packet.Refuses, "there is no account " + a.jid
+	case !there:
+		return packet.Claim, "there is no account " + a.jid + ", which is nothing to its sender: it is dropped"
 	}
 	return packet.Claim, kept
 }

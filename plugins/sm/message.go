@@ -99,8 +99,8 @@ func (a *account) mostAvailable(targets []*session) []*session {
 }
 
 // isKept reports whether messages of a type are kept while nobody is there
-// (XEP-0160 section 3).
-func isKept(kind string) bool { return kind == "" || kind == "normal" || kind == "chat" }
+// (XEP-0160 section 3). One that is unknown is normal.
+func isKept(kind string) bool { return kind != "groupchat" && kind != "headline" && kind != "error" }
 
 // message delivers a message to an account.
 func (s *Service) message(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
@@ -187,6 +187,18 @@ func (s *Service) makeRoom(ctx context.Context, x *session) error {
 func (s *Service) overflow(x *session) {
 	s.env.Log().Warn("too many stanzas wait for the client's acknowledgement; its session ends", "session", x.jid)
 	s.finish(x, "resource-constraint")
+}
+
+// tellsUnknown reports whether the sender of a message is told that there is no
+// account which it is for. To others it looks as if the message were kept.
+func (s *Service) tellsUnknown(p *packet.Packet) bool {
+	switch s.args().Unknown {
+	case "all":
+		return true
+	case "local":
+		return packet.Local(p.From) != "" && s.env.Serves(packet.Session, packet.Domain(p.From))
+	}
+	return false
 }
 
 // exists reports whether there is an account with a bare JID.

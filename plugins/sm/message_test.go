@@ -19,6 +19,7 @@ func TestDelivery(t *testing.T) {
 		priority int
 		shown    bool
 	}{
+		"no account":         {},
 		"no session":         {},
 		"connected only":     {{"desk", 0, false}},
 		"negative":           {{"desk", -1, true}},
@@ -31,7 +32,12 @@ func TestDelivery(t *testing.T) {
 	tests := []struct {
 		situation, to, kinds, want string
 	}{
-		{"no session", "", "normal chat ", offline},
+		{"no account", "", "normal chat headline error what ", silent},
+		{"no account", "", "groupchat", bounce},
+		{"no account", "/phone", "chat headline error", silent},
+		{"no account", "/phone", "normal groupchat what ", bounce},
+
+		{"no session", "", "normal chat what ", offline},
 		{"no session", "", "groupchat", bounce},
 		{"no session", "", "headline error", silent},
 		{"no session", "/phone", "chat", offline},
@@ -57,6 +63,9 @@ func TestDelivery(t *testing.T) {
 		{"one", "/gone", "chat", "phone"},
 		{"one", "/gone", "normal  groupchat", bounce},
 		{"one", "/gone", "headline error", silent},
+		{"one", "", "what", "phone"},
+		{"one", "/phone", "what", "phone"},
+		{"one", "/gone", "what", bounce},
 
 		{"one, one negative", "", "normal chat headline ", "phone"},
 		{"one, one negative", "/desk", "chat", "desk"},
@@ -68,12 +77,21 @@ func TestDelivery(t *testing.T) {
 		{"two", "", "groupchat", bounce},
 		{"two", "/tablet", "normal chat groupchat headline error ", "tablet"},
 		{"two", "/gone", "chat", "phone"},
+		{"two", "/gone", "normal  groupchat", bounce},
+		{"two", "/gone", "headline error", silent},
+		{"negative", "/phone", "normal  groupchat", bounce},
+		{"negative", "/phone", "headline error", silent},
+		{"connected only", "/phone", "normal  groupchat", bounce},
+		{"connected only", "/phone", "headline error", silent},
 		{"two alike", "", "normal chat headline ", "phone tablet"},
 	}
 	for _, test := range tests {
 		for _, kind := range strings.Split(test.kinds, " ") {
 			bubble(t, fmt.Sprintf("%s to bare%s %s", test.situation, test.to, kind), func(t *testing.T) {
-				w := newWorld(t, `{}`, "ann@localhost")
+				w := newWorld(t, `{}`)
+				if test.situation != "no account" {
+					w.register("ann@localhost")
+				}
 				sessions := map[string]*conn{}
 				for _, x := range situations[test.situation] {
 					if x.shown {

@@ -51,8 +51,10 @@ func (s *Service) storeMessage(ctx context.Context, a *account, p *packet.Packet
 	if !known {
 		if there, err := s.exists(ctx, a.jid); err != nil {
 			return err
-		} else if !there {
+		} else if !there && s.tellsUnknown(p) {
 			return unavailable()
+		} else if !there {
+			return nil
 		}
 	}
 	if isFleeting(p) {

@@ -289,7 +289,7 @@ func (s *Service) probedBy(ctx context.Context, p *packet.Packet) (packet.Verdic
 		if len(out) == 0 {
 			out = append(out, packet.Packet{To: p.From, From: jid, Name: "presence", Type: "unavailable"})
 		}
-	case state&pendingIn == 0:
+	default:
 		out = append(out, packet.Packet{To: asker, From: jid, Name: "presence", Type: "unsubscribed"})
 	}
 	a.mu.Unlock()

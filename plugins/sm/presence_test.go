@@ -127,7 +127,7 @@ func TestIncomingPresence(t *testing.T) {
 		{`<presence from='bob@elsewhere/x' to='off@localhost' type='probe'/>`, "", "", "presence:unavailable off@localhost>bob@elsewhere/x"},
 		{`<presence from='eve@elsewhere/x' to='ann@localhost' type='probe'/>`, "", "", "presence:unsubscribed ann@localhost>eve@elsewhere"},
 		{`<presence from='eve@elsewhere/x' to='nobody@localhost' type='probe'/>`, "", "", "presence:unsubscribed nobody@localhost>eve@elsewhere"},
-		{`<presence from='asks@elsewhere/x' to='ann@localhost' type='probe'/>`, "", "", ""},
+		{`<presence from='asks@elsewhere/x' to='ann@localhost' type='probe'/>`, "", "", "presence:unsubscribed ann@localhost>asks@elsewhere"},
 	} {
 		bubble(t, test.presence, func(t *testing.T) {
 			w := newWorld(t, `{}`, "ann@localhost", "off@localhost")

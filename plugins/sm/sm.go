@@ -56,6 +56,7 @@ type Args struct {
 	Directed   int           `json:"max_directed" default:"1000" doc:"Addresses outside of its roster, such as rooms, to which one session may show its presence."`
 	Journal    string        `json:"journal" doc:"Folder of the journal of sessions, below the data folder; by default sm/ and the section's name."`
 	Durability string        `json:"durability" default:"process" enum:"process,disk" doc:"What acknowledged stanzas outlive: the death of the process, or also that of the machine, for which every acknowledgement waits for the disk."`
+	Unknown    string        `json:"tell_unknown" default:"local" enum:"local,all,none" doc:"Who is told that there is no account which a message is for: users of this server, everybody, or nobody. Others cannot find out which accounts there are."`
 	Roster     rosterArgs    `json:"roster" doc:"Limits of rosters."`
 	Offline    offlineArgs   `json:"offline" doc:"Messages that are kept while nobody is there (XEP-0160)."`
 	Management managementArg `json:"management" doc:"Stream management (XEP-0198)."`

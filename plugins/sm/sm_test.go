@@ -163,7 +163,8 @@ func TestExplain(t *testing.T) {
 		for stanza, want := range map[string]string{
 			`<message to='ann@localhost' from='b@c'/>`:                             "ann@localhost has 3 resources; the message goes to ann@localhost/phone (priority 5)",
 			`<message to='ann@localhost/old' from='b@c'/>`:                         "ann@localhost has 3 resources; the message goes to ann@localhost/old (whose connection is lost; it waits to be resumed)",
-			`<message to='eve@localhost' from='b@c'/>`:                             "there is no account eve@localhost",
+			`<message to='eve@localhost' from='b@c'/>`:                             "there is no account eve@localhost, which is nothing to its sender: it is dropped",
+			`<message to='eve@localhost' from='ann@localhost/x'/>`:                 "there is no account eve@localhost",
 			`<message to='bob@localhost' from='b@c'/>`:                             "bob@localhost has no session that takes it: it is kept until there is one",
 			`<message to='eve@localhost/x' from='b@c'/>`:                           "eve@localhost has no session that takes it",
 			`<message type='error' to='eve@localhost' from='b@c'/>`:                "eve@localhost has no session that takes it, and its sender need not know: it is dropped",

@@ -332,7 +332,7 @@ func (e *env) Place() string                                                { re
 func (e *env) Log() *slog.Logger                                            { return slog.New(slog.DiscardHandler) }
 func (e *env) Attach(string) error                                          { return nil }
 func (e *env) Detach(string) error                                          { return nil }
-func (e *env) Serves(packet.Kind, string) bool                              { return true }
+func (e *env) Serves(_ packet.Kind, host string) bool                       { return host == "localhost" }
 func (e *env) Hosts() []string                                              { return []string{"localhost"} }
 func (e *env) Path(name string) string                                      { return filepath.Join(e.dir, name) }
 func (e *env) Answer(context.Context, *packet.Packet, *packet.Packet) error { return nil }
