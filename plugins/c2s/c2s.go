@@ -21,6 +21,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/certs"
 	"github.com/jabberii/server/plugins/sdk/idle"
+	"github.com/jabberii/server/plugins/sdk/proxied"
 	"github.com/jabberii/server/plugins/sdk/turn"
 	"github.com/jabberii/server/plugins/sdk/web"
 	"github.com/jabberii/server/plugins/xmpp/jid"
@@ -47,6 +48,7 @@ type Args struct {
 	STARTTLS  string          `json:"starttls" default:"required" enum:"required,optional" doc:"Whether a client has to use TLS before it may log in. With optional, passwords may cross in the clear: for tests and trusted networks."`
 	Binding   bool            `json:"channel_binding" default:"false" doc:"Whether SCRAM is also offered bound to the TLS channel (-PLUS, with tls-exporter). Clients that know tls-unique only, such as slixmpp 1.8, then fail to log in with TLS 1.3."`
 	TLS       tlsArgs         `json:"tls" doc:"Certificates, and where streams begin with TLS (XEP-0368)."`
+	Proxies   []string        `json:"proxies" doc:"Addresses and networks of proxies before the server. What comes from them has to begin with the address of the client in the PROXY protocol, version 1 or 2; from others that is an error."`
 	Timeout   module.Duration `json:"login_timeout" default:"1m" doc:"How long a client may take until it is authenticated."`
 	Quiet     quietArgs       `json:"quiet" doc:"What becomes of clients that say nothing."`
 	Stanza    module.Size     `json:"max_stanza" default:"256KiB" doc:"The largest stanza taken from a client; a larger one ends its stream."`
@@ -67,6 +69,7 @@ type Service struct {
 	acceptors [3]*session.Acceptor // by framing
 	certs     *certs.Store
 	servers   tlsServers
+	proxies   proxied.Proxies
 	secret    []byte      // for decoys, where storage has none
 	warned    atomic.Bool // of that
 
@@ -107,11 +110,15 @@ func newService(env module.Env, a Args, routes *web.Routes) (*Service, error) {
 	if err := errors.Join(module.CheckListen("listen", a.Listen), module.CheckListen("tls.listen", a.TLS.Listen)); err != nil {
 		return nil, err
 	}
+	proxies, err := proxied.Parse("proxies", a.Proxies)
+	if err != nil {
+		return nil, err
+	}
 	store, err := certs.New(env, packet.Session, a.TLS.Args)
 	if err != nil {
 		return nil, module.BadArg("tls", "%v", err)
 	}
-	s := &Service{env: env, args: a, certs: store, secret: make([]byte, 32), routes: routes, up: make(chan struct{})}
+	s := &Service{env: env, args: a, certs: store, proxies: proxies, secret: make([]byte, 32), routes: routes, up: make(chan struct{})}
 	if err := s.checkWeb(); err != nil {
 		return nil, err
 	}
@@ -212,8 +219,21 @@ func (s *Service) accept(l listener) {
 		}
 		s.open.Add(1)
 		s.wg.Add(1)
-		go s.serve(c, l.direct)
+		go s.take(c, l.direct)
 	}
+}
+
+// take serves a connection, with the address of its client.
+func (s *Service) take(nc net.Conn, direct bool) {
+	client, err := s.proxies.Accept(nc)
+	if err != nil {
+		s.env.Log().Warn(err.Error())
+		nc.Close()
+		s.open.Add(-1)
+		s.wg.Done()
+		return
+	}
+	s.serve(client, direct)
 }
 
 // Handle takes packets down to a client.

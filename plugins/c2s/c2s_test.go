@@ -310,4 +310,29 @@ func TestMalformedAddressIsRefused(t *testing.T) {
 	})
 }
 
+// A client that comes by way of a proxy has its own address, and one that does
+// not cannot have another's.
+func TestProxies(t *testing.T) {
+	p := plan(`{"listen":["127.0.0.1:0","[::1]:0"],"starttls":"optional","proxies":["127.0.0.1"]}`)
+	sdktest.Both(t, p, func(t *testing.T, h *sdktest.Harness) {
+		behind, open := listening(h), listening(h)
+		withAccount(t, h)
+		const from = "PROXY TCP4 192.0.2.1 192.0.2.2 1000 5222\r\n"
+		conn, in := talk(t, behind, from+loggedIn)
+		until(t, in, "</iq>")
+		if e := h.Logged("logged in"); !strings.Contains(e.Attrs, " client='192.0.2.1:1000'") {
+			t.Errorf("logged as %s", e.Attrs)
+		}
+		io.WriteString(conn, "<message to='bob@example.org' id='again'/>")
+		until(t, in, "id='again'")
+		if out := raw(t, behind, "<stream:stream "); out != "" {
+			t.Errorf("a proxy that says nothing gets %s", out)
+		}
+		h.Logged("header of the proxy")
+		if out := raw(t, open, from+header); !strings.Contains(out, "<not-well-formed") {
+			t.Errorf("who is no proxy gets %s", out)
+		}
+	})
+}
+
 func TestReadme(t *testing.T) { configtest.ReadmeOfService(t, c2s.Module) }
