@@ -8,6 +8,7 @@ package c2s
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"maps"
@@ -58,7 +59,8 @@ type Args struct {
 }
 
 type tlsArgs struct {
-	Listen []string `json:"listen" doc:"Addresses to listen on for direct TLS."`
+	Listen    []string `json:"listen" doc:"Addresses to listen on for direct TLS."`
+	Authority string   `json:"client_ca" doc:"File with the certificates, PEM, below data_dir if relative, of who signs those of clients. With it clients are asked for a certificate, and may log in by one that names their account (SASL EXTERNAL, XEP-0178)."`
 	certs.Args
 }
 
@@ -70,8 +72,9 @@ type Service struct {
 	certs     *certs.Store
 	servers   tlsServers
 	proxies   proxied.Proxies
-	secret    []byte      // for decoys, where storage has none
-	warned    atomic.Bool // of that
+	authority *x509.CertPool // of clients; nil if they are not asked for certificates
+	secret    []byte         // for decoys, where storage has none
+	warned    atomic.Bool    // of that
 
 	routes *web.Routes
 	hung   []func()      // what takes our routes down
@@ -137,7 +140,7 @@ func newService(env module.Env, a Args, routes *web.Routes) (*Service, error) {
 
 // Start binds the listeners.
 func (s *Service) Start(ctx context.Context) error {
-	if err := s.certs.Start(ctx); err != nil {
+	if err := errors.Join(s.certs.Start(ctx), s.readAuthority()); err != nil {
 		return err
 	}
 	for _, a := range s.args.Listen {

@@ -78,7 +78,11 @@ func (s *Service) authenticator(domain string, secret []byte, plain bool) *sasl.
 	if s.args.Binding {
 		mechanisms = append([]string{sasl.ScramSHA256Plus, sasl.ScramSHA1Plus}, mechanisms...)
 	}
+	if s.authority != nil {
+		mechanisms = append([]string{sasl.External}, mechanisms...)
+	}
 	return &sasl.Authenticator{
+		External:   byCertificate(store, domain),
 		Mechanisms: mechanisms, Secret: secret, PlainText: plain,
 		Keys: func(ctx context.Context, username string, hash sasl.Hash) (sasl.Keys, error) {
 			return account.Keys(ctx, store, username+"@"+domain, hash)

@@ -1,6 +1,7 @@
 package c2s
 
 import (
+	"crypto/tls"
 	"sync"
 
 	"github.com/jabberii/server/plugins/xmpp/session"
@@ -24,7 +25,11 @@ func (s *Service) tlsServer(host string) *session.TLSServer {
 	if host == "" {
 		protocols = []string{"xmpp-client"}
 	}
-	server := session.NewTLSServer(s.certs.Config(host, protocols...))
+	config := s.certs.Config(host, protocols...)
+	if s.authority != nil {
+		config.ClientAuth, config.ClientCAs = tls.RequestClientCert, s.authority
+	}
+	server := session.NewTLSServer(config)
 	if s.servers.byHost == nil || len(s.servers.byHost) >= maxHosts {
 		s.servers.byHost = map[string]*session.TLSServer{}
 	}

@@ -18,8 +18,9 @@ type TLSServer struct {
 	config *tls.Config
 }
 
-// NewTLSServer prepares a configuration. Client certificates are asked for, and not
-// verified, if its ClientAuth says so. With a GetConfigForClient there is no binding
+// NewTLSServer prepares a configuration. Client certificates are asked for if its
+// ClientAuth says so; with ClientCAs, one that these have not signed for clients counts
+// as none, since who has no right one may still log in with a password. With a GetConfigForClient there is no binding
 // of type tls-server-end-point.
 func NewTLSServer(config *tls.Config) *TLSServer {
 	choose := config.Clone()
@@ -54,10 +55,25 @@ func (s *TLSServer) Handshake(ctx context.Context, conn net.Conn) (*tls.Conn, sa
 	}
 	state := secure.ConnectionState()
 	channel := sasl.Channel{Secure: true, Bindings: sasl.TLSBindings(&state, leaf(p.certificate))}
-	if len(state.PeerCertificates) > 0 {
+	if len(state.PeerCertificates) > 0 && s.trusts(state.PeerCertificates) {
 		channel.Certificate = state.PeerCertificates[0]
 	}
 	return secure, channel, nil
+}
+
+// trusts reports whether a peer's certificate may name it.
+func (s *TLSServer) trusts(chain []*x509.Certificate) bool {
+	if s.config.ClientCAs == nil {
+		return true
+	}
+	between := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{
+		Roots: s.config.ClientCAs, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	return err == nil
 }
 
 // chooseCertificate does what crypto/tls does.
