@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // An account is what sm has in memory of one account of its hosts: always
@@ -17,6 +18,8 @@ type account struct {
 	holders  int        // who use it without the lock; while there are any it stays
 	sessions []*session // in the order in which they were bound
 	roster   roster     // see roster.go
+
+	guard atomic.Pointer[guard] // who is kept away, nil if that is not known, see privacy.go
 
 	// Offline messages, see offline.go and spool.go.
 	spool     *spool              // being delivered; nil if not

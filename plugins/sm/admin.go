@@ -131,6 +131,7 @@ func (s *Service) forget(ctx context.Context, jid string) (ended int, err error)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r.contacts, r.requests, r.version = contacts{}, 0, 0
+	a.guard.Store(open)
 	return ended, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/disco"
 	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/privacy"
 	"github.com/jabberii/server/plugins/xmpp/stanza"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
@@ -84,13 +85,14 @@ func (s *Service) awaitReady(ctx context.Context) error {
 // handleClient does what a stanza of a client is for. What goes wrong is said
 // to the client in a stanza error.
 func (s *Service) handleClient(t *act, x *session, p *packet.Packet) error {
-	var err error
-	switch p.Name {
-	case "message":
+	err := s.mayLeave(t, x, p)
+	switch {
+	case err != nil:
+	case p.Name == "message":
 		err = s.clientMessage(t, p)
-	case "presence":
+	case p.Name == "presence":
 		err = s.clientPresence(t, x, p)
-	case "iq":
+	case p.Name == "iq":
 		err = s.clientIQ(t, p)
 	}
 	if err != nil {
@@ -144,10 +146,15 @@ func (s *Service) clientIQ(t *act, p *packet.Packet) error {
 // refuse answers a stanza of a client with an error.
 func (s *Service) refuse(t *act, x *session, p *packet.Packet, err error) {
 	reject := s.rejectOf(err)
+	body := errorBody(reject)
+	if errors.As(err, new(errBlocked)) {
+		e := stanza.Error{Condition: stanza.NotAcceptable, Type: stanza.Cancel, App: xml.AppendEmpty(nil, "blocked", privacy.ErrorsNS)}
+		body = e.Append(nil)
+	}
 	if p.Type == "error" || p.Name == "iq" && p.Type == "result" {
 		return
 	}
-	reply := packet.Packet{From: p.To, To: x.jid, Name: p.Name, Type: "error", ID: p.ID, Body: errorBody(reject)}
+	reply := packet.Packet{From: p.To, To: x.jid, Name: p.Name, Type: "error", ID: p.ID, Body: body}
 	if reply.From == "" {
 		reply.From = packet.Bare(x.jid)
 	}

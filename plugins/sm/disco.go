@@ -6,6 +6,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/disco"
 	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/privacy"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
@@ -13,7 +14,7 @@ import (
 func (s *Service) discoverHost(ctx context.Context, p *packet.Packet, el *xml.Element) (packet.Verdict, error) {
 	var a disco.Answer
 	a.Identity("server", "im", "jabberd")
-	a.Feature(ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Roster, ns.Carbons)
+	a.Feature(ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Roster, ns.Carbons, privacy.NS, privacy.BlockingNS)
 	if s.args().Offline.Max > 0 {
 		a.Feature("msgoffline")
 	}

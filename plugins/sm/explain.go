@@ -20,6 +20,9 @@ func (s *Service) Explain(ctx context.Context, p *packet.Packet) (packet.Verdict
 	case packet.Local(p.To) == "":
 		return explainHost(p)
 	}
+	if apart, err := s.isRefused(ctx, p); err == nil && apart {
+		return explainRefusal(p)
+	}
 	a := s.accounts.lock(packet.Bare(p.To))
 	if a == nil {
 		a = &account{jid: packet.Bare(p.To)}
@@ -35,6 +38,18 @@ func (s *Service) Explain(ctx context.Context, p *packet.Packet) (packet.Verdict
 		return explainIQ(a, p)
 	}
 	return packet.Pass, "it is no stanza"
+}
+
+// explainRefusal says what becomes of a stanza that an account does not let in.
+func explainRefusal(p *packet.Packet) (packet.Verdict, string) {
+	why := packet.Bare(p.To) + " does not let in what " + p.From + " sends (its block list or another privacy list)"
+	if p.Name == "message" {
+		return packet.Refuses, why
+	}
+	if _, err := refused(p); err != nil {
+		return packet.Refuses, why
+	}
+	return packet.Claim, why + ": it is dropped"
 }
 
 func (s *Service) explainSession(p *packet.Packet) (packet.Verdict, string) {

@@ -6,6 +6,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/sessions"
 	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/privacy"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
@@ -31,6 +32,10 @@ func (s *Service) iq(ctx context.Context, p *packet.Packet) (packet.Verdict, err
 		return s.ping(ctx, p, &el)
 	case ns.Carbons:
 		return s.carbonsIQ(ctx, p, &el)
+	case privacy.BlockingNS:
+		return s.blockingIQ(ctx, p, &el)
+	case privacy.NS:
+		return s.listsIQ(ctx, p, &el)
 	case ns.Session:
 		return s.oldSession(ctx, p)
 	}

@@ -17,9 +17,15 @@ func (s *Service) stanza(ctx context.Context, p *packet.Packet) (packet.Verdict,
 	if p.Flags&packet.Redelivered != 0 && s.repeats.has(packet.Bare(p.To), p) {
 		return packet.Claim, nil
 	}
-	switch p.Name {
-	case "message":
+	if p.Name == "message" {
 		return s.message(ctx, p)
+	}
+	if apart, err := s.isRefused(ctx, p); err != nil {
+		return packet.Pass, err
+	} else if apart {
+		return refused(p)
+	}
+	switch p.Name {
 	case "presence":
 		return s.presence(ctx, p)
 	case "iq":
@@ -104,14 +110,27 @@ func isKept(kind string) bool { return kind != "groupchat" && kind != "headline"
 
 // message delivers a message to an account.
 func (s *Service) message(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
+	return s.deliverMessage(ctx, p, false)
+}
+
+// deliverMessage is message. guarded says that the account is held and that it
+// is known from whom it is kept away.
+func (s *Service) deliverMessage(ctx context.Context, p *packet.Packet, guarded bool) (packet.Verdict, error) {
 	for {
 		a := s.accounts.lock(packet.Bare(p.To))
 		if a == nil {
 			a = new(account)
 			a.mu.Lock()
 		}
+		if !guarded && a.guard.Load() != open {
+			a.mu.Unlock()
+			return s.guardedMessage(ctx, p)
+		}
 		var room, rest [8]*session
 		targets, where := a.route(p, room[:0])
+		if guarded {
+			targets, where = a.admit(p, targets, where)
+		}
 		var copies []*session
 		x := s.full(targets)
 		if where == toSessions && x == nil {

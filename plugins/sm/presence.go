@@ -7,6 +7,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/privacy"
 	"github.com/jabberii/server/plugins/xmpp/stanza"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
@@ -52,6 +53,9 @@ func (s *Service) clientAvailable(t *act, x *session, p *packet.Packet) error {
 	if err := s.load(t.ctx, a); err != nil {
 		return err
 	}
+	if _, err := s.guardOf(t.ctx, a); err != nil {
+		return err
+	}
 	a.mu.Lock()
 	if x.ended {
 		a.mu.Unlock()
@@ -67,9 +71,9 @@ func (s *Service) clientAvailable(t *act, x *session, p *packet.Packet) error {
 	t.records(s.journalState(x))
 	q := x.available()
 	t.showOwn(a, q)
-	subscribers, subscriptions := a.subscribed(from), []string(nil)
+	subscribers, subscriptions := a.reachable(x, privacy.PresenceOut, a.subscribed(from)), []string(nil)
 	if first {
-		subscriptions = a.subscribed(to)
+		subscriptions = a.reachable(x, privacy.Other, a.reachable(x, privacy.PresenceIn, a.subscribed(to)))
 		t.greetWithOthers(a, x)
 	}
 	a.mu.Unlock()
@@ -125,7 +129,7 @@ func (t *act) greetWithOthers(a *account, x *session) {
 		}
 	}
 	for c := range a.roster.contacts.all() {
-		if c.state&pendingIn != 0 {
+		if c.state&pendingIn != 0 && !a.denies(x, privacy.Other, c.jid) {
 			q := c.ask(a.jid)
 			t.down(a, []*session{x}, &q)
 		}
@@ -165,6 +169,11 @@ func (s *Service) clientUnavailable(t *act, x *session, p *packet.Packet) error 
 // audience lists who sees the presence of a session, beside the account. The
 // account is locked.
 func (a *account) audience(x *session) []string {
+	return a.reachable(x, privacy.PresenceOut, a.everybody(x))
+}
+
+// everybody is audience with those who are kept away.
+func (a *account) everybody(x *session) []string {
 	var list []string
 	if x.presence != nil {
 		list = a.subscribed(from)
@@ -265,7 +274,7 @@ func (s *Service) presence(ctx context.Context, p *packet.Packet) (packet.Verdic
 		}
 	}
 	t := act{s: s, ctx: ctx, flags: p.Flags}
-	t.down(a, targets, p)
+	t.down(a, a.admitted(targets, privacy.PresenceIn, p.From), p)
 	a.mu.Unlock()
 	return packet.Claim, t.done()
 }
@@ -303,7 +312,7 @@ func (s *Service) probedBy(ctx context.Context, p *packet.Packet) (packet.Verdic
 // unavailable, addressed to somebody. The account is locked.
 func (a *account) presences(out []packet.Packet, to string, available bool) []packet.Packet {
 	for _, x := range a.sessions {
-		if x.presence == nil {
+		if x.presence == nil || a.denies(x, privacy.PresenceOut, to) {
 			continue
 		}
 		q := packet.Packet{From: x.jid, Name: "presence", Type: "unavailable"}

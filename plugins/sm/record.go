@@ -31,6 +31,9 @@ const (
 const (
 	tagCarbons  = 1 + iota // the client wants copies: nothing
 	tagInactive            // nobody looks at the client: nothing
+	tagActive              // the privacy list of the session: its name
+	tagBlocking            // the client has asked for the block list: nothing
+	tagGuarded             // the account may have privacy lists: nothing
 )
 
 // errRecord is what a record is that cannot be read.
@@ -198,6 +201,15 @@ func appendState(b []byte, x *session) []byte {
 	}
 	if x.inactive {
 		b = appendString(append(b, tagInactive), "")
+	}
+	if x.active != "" {
+		b = appendString(append(b, tagActive), x.active)
+	}
+	if x.blocking {
+		b = appendString(append(b, tagBlocking), "")
+	}
+	if x.account.guard.Load() != open {
+		b = appendString(append(b, tagGuarded), "")
 	}
 	return b
 }

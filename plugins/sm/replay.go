@@ -25,6 +25,8 @@ type replay struct {
 	taken    map[string][]string     // by account: keys of offline messages that clients have
 	accounts map[string]*account     // those of both
 
+	guarded map[packet.Token]bool // whose accounts may have privacy lists
+
 	newer bool // a state had something that this build does not know
 }
 
@@ -38,6 +40,7 @@ func newReplay(s *Service) *replay {
 	return &replay{
 		s: s, sessions: map[packet.Token]*session{}, ending: map[packet.Token]bool{},
 		pending: map[packet.Token][]unhandled{}, spooling: map[packet.Token]string{}, taken: map[string][]string{}, accounts: map[string]*account{},
+		guarded: map[packet.Token]bool{},
 	}
 }
 
@@ -141,17 +144,29 @@ func (r *replay) state(at journal.Pos, in *reader) {
 
 // additions reads what states did not always have.
 func (r *replay) additions(x *session, in *reader) {
-	x.carbons, x.inactive = false, false
+	x.carbons, x.inactive, x.active, x.blocking = false, false, "", false
+	guarded := false
 	for len(in.b) > 0 {
-		switch tag := in.byte(); tag {
+		tag, value := in.byte(), in.bytes()
+		switch tag {
 		case tagCarbons:
 			x.carbons = true
 		case tagInactive:
 			x.inactive = true
+		case tagActive:
+			x.active = string(value)
+		case tagBlocking:
+			x.blocking = true
+		case tagGuarded:
+			guarded = true
 		default:
 			r.newer = true
 		}
-		in.bytes()
+	}
+	if guarded {
+		r.guarded[x.token] = true
+	} else {
+		delete(r.guarded, x.token)
 	}
 }
 
@@ -233,6 +248,7 @@ func (r *replay) finish() {
 		}
 		a.mu.Lock()
 		a.sessions = append(a.sessions, x)
+		r.unguard(a, x)
 		s.sessions.connect(x, packet.Token{}, x.conn)
 		if m := x.managed; m != nil {
 			m.written, m.given, m.urgent = m.acked, m.last(), m.last()
@@ -251,6 +267,17 @@ func (r *replay) finish() {
 		s.repeats.until(s.clock.now() + remembered)
 	} else {
 		s.repeats.until(1) // nothing was under way
+	}
+}
+
+// unguard notes that an account has no privacy lists, if no session of it says
+// that there may be some. The account is locked, x the last of its sessions.
+func (r *replay) unguard(a *account, x *session) {
+	switch {
+	case r.guarded[x.token]:
+		a.guard.Store(nil)
+	case len(a.sessions) == 1:
+		a.guard.Store(open)
 	}
 }
 
@@ -318,7 +345,7 @@ func (s *Service) recover() {
 		}
 	}
 	s.endSpools(r.accounts)
-	r.sessions, r.ending, r.pending, r.spooling, r.taken, r.accounts = nil, nil, nil, nil, nil, nil
+	r.sessions, r.ending, r.pending, r.spooling, r.taken, r.accounts, r.guarded = nil, nil, nil, nil, nil, nil, nil
 }
 
 // endSpools goes on with what accounts have in storage, some at a time, and

@@ -29,6 +29,8 @@ type session struct {
 	directed   map[string]struct{} // addresses beside subscribers that see the presence
 	carbons    bool                // it wants copies of what the account's others say and get, see carbons.go
 	inactive   bool                // its client says that nobody looks at it, see clientstate.go
+	active     string              // the privacy list that it has chosen, "" is the default one, see lists.go
+	blocking   bool                // it has asked for the block list, and is told of changes
 
 	managed *managed // stream management, nil while it is not enabled
 	strange moment   // when a stanza of somebody else last went to it directly

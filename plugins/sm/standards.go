@@ -3,8 +3,10 @@ package sm
 import "github.com/jabberii/server/jabberd/module"
 
 var standards = []module.XEP{
+	{Number: 16, Name: "Privacy Lists", Version: "1.7", Note: "a group of a rule need not be in the roster"},
 	{Number: 30, Name: "Service Discovery", Version: "2.5.0"},
 	{Number: 160, Name: "Best Practices for Handling Offline Messages", Version: "1.0.1"},
+	{Number: 191, Name: "Blocking Command", Version: "1.3"},
 	{Number: 198, Name: "Stream Management", Version: "1.6.3"},
 	{Number: 199, Name: "XMPP Ping", Version: "2.0.1"},
 	{Number: 203, Name: "Delayed Delivery", Version: "2.0"},
