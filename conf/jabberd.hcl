@@ -64,6 +64,7 @@ service "users" {
 
   # What clients ask of a host and of accounts. Each is asked before sm, which
   # answers what is left.
+  load "privacy" {} # first, so that those who are blocked do not reach the others
   load "vcard" {}
   load "private" {}
   load "version" {}

@@ -24,6 +24,7 @@ import (
 	"github.com/jabberii/server/plugins/contact"
 	"github.com/jabberii/server/plugins/http"
 	"github.com/jabberii/server/plugins/last"
+	"github.com/jabberii/server/plugins/privacy"
 	"github.com/jabberii/server/plugins/private"
 	"github.com/jabberii/server/plugins/sdk/web"
 	"github.com/jabberii/server/plugins/sm"
@@ -54,6 +55,7 @@ func services() module.Module {
 		contact.Module,
 		http.With(routes),
 		last.Module,
+		privacy.Module,
 		private.Module,
 		sm.Module,
 		time.Module,

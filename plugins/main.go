@@ -7,6 +7,7 @@ import (
 	"github.com/jabberii/server/plugins/contact"
 	"github.com/jabberii/server/plugins/http"
 	"github.com/jabberii/server/plugins/last"
+	"github.com/jabberii/server/plugins/privacy"
 	"github.com/jabberii/server/plugins/private"
 	"github.com/jabberii/server/plugins/sdk"
 	"github.com/jabberii/server/plugins/sdk/web"
@@ -23,6 +24,7 @@ func main() {
 		contact.Module,
 		http.With(routes),
 		last.Module,
+		privacy.Module,
 		private.Module,
 		sm.Module,
 		time.Module,
