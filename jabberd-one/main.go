@@ -22,6 +22,7 @@ import (
 	"github.com/jabberii/server/logmods/to"
 	"github.com/jabberii/server/plugins/c2s"
 	"github.com/jabberii/server/plugins/contact"
+	"github.com/jabberii/server/plugins/events"
 	"github.com/jabberii/server/plugins/http"
 	"github.com/jabberii/server/plugins/last"
 	"github.com/jabberii/server/plugins/privacy"
@@ -53,6 +54,7 @@ func services() module.Module {
 	return load.With(
 		c2s.With(routes),
 		contact.Module,
+		events.Module,
 		http.With(routes),
 		last.Module,
 		privacy.Module,

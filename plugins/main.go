@@ -5,6 +5,7 @@ import (
 	"github.com/jabberii/server/basemods/load"
 	"github.com/jabberii/server/plugins/c2s"
 	"github.com/jabberii/server/plugins/contact"
+	"github.com/jabberii/server/plugins/events"
 	"github.com/jabberii/server/plugins/http"
 	"github.com/jabberii/server/plugins/last"
 	"github.com/jabberii/server/plugins/privacy"
@@ -22,6 +23,7 @@ func main() {
 	sdk.Serve(load.With(
 		c2s.With(routes),
 		contact.Module,
+		events.Module,
 		http.With(routes),
 		last.Module,
 		privacy.Module,

@@ -166,7 +166,7 @@ func (p *process) attend() bool {
 	if p.why != nil {
 		why = p.why.Error()
 	}
-	p.server.log.Error("process died: "+how, "process", p.name, "pid", p.now.PID(), "link", why, "output", words)
+	p.server.log.Error("process died: "+how, "event", "module.error", "process", p.name, "pid", p.now.PID(), "link", why, "output", words)
 	p.count()
 	return true
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/tree"
 	"github.com/jabberii/server/jabberd/wire"
+	"github.com/jabberii/server/plugins/sdk/entry"
 	"github.com/jabberii/server/plugins/sdk/setting"
 	"github.com/jabberii/server/plugins/sdk/xdb"
 )
@@ -62,10 +63,23 @@ type Server struct {
 // Announce says in the log that the server is up.
 func (s *Server) Announce() {
 	s.log.Info("jabberd is up", "pid", os.Getpid(), "processes", len(s.processes), "sections", len(s.sections))
+	s.tellModules(entry.ModuleLoaded)
 }
 
 // AnnounceStop says in the log that the server is about to stop.
-func (s *Server) AnnounceStop() { s.log.Info("jabberd is stopping") }
+func (s *Server) AnnounceStop() {
+	s.tellModules(entry.ModuleUnloaded)
+	s.log.Info("jabberd is stopping")
+}
+
+// tellModules has the log tell of an event of each block of the configuration.
+func (s *Server) tellModules(event string) {
+	for _, section := range s.sections {
+		for _, l := range section.Chain {
+			s.log.Debug(event, entry.Event, event, "module", l.Module, "label", l.Label, "place", l.Place, "section", section.ID)
+		}
+	}
+}
 
 // Start brings a server up. All that is wrong with blocks is returned at once,
 // as [LinkErrors].

@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -81,6 +82,10 @@ func (h *logHandler) WithGroup(name string) slog.Handler {
 // written is the attribute of an entry that says when, in RFC 3339.
 const written = "time"
 
+// own are the names that a field cannot have, since an entry has them already
+// when it is written as XML.
+var own = []string{written, "from", "to", "type", "id", "host", "xmlns"}
+
 // withAttribute adds a field to the attributes of an entry. One whose name is
 // taken has an underscore behind it.
 func withAttribute(attrs, group string, a slog.Attr) string {
@@ -96,7 +101,7 @@ func withAttribute(attrs, group string, a slog.Attr) string {
 	if name[0] < 'A' {
 		name = "_" + name
 	}
-	for name == written || strings.Contains(attrs, " "+name+"='") {
+	for slices.Contains(own, name) || strings.Contains(attrs, " "+name+"='") {
 		name += "_"
 	}
 	return attrs + " " + name + "='" + escapeAttr.Replace(clean(a.Value.Resolve().String())) + "'"
@@ -127,8 +132,12 @@ func levelName(l slog.Level) string {
 }
 
 func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
-	attrs := h.attrs
+	attrs, host := h.attrs, h.host
 	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "host" && h.group == "" { // the entry is of that host
+			host = clean(a.Value.Resolve().String())
+			return true
+		}
 		attrs = withAttribute(attrs, h.group, a)
 		return true
 	})
@@ -136,7 +145,7 @@ func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
 		r.Time = time.Now()
 	}
 	p := packet.Packet{
-		Kind: packet.Log, Name: "entry", Type: levelName(r.Level), From: h.from, Host: h.host,
+		Kind: packet.Log, Name: "entry", Type: levelName(r.Level), From: h.from, Host: host,
 		Attrs: " " + written + "='" + r.Time.UTC().Format(time.RFC3339Nano) + "'" + attrs,
 		Body:  []byte(escapeText.Replace(clean(r.Message))),
 	}
@@ -248,16 +257,20 @@ func (g *logs) say(level slog.Level, loop bool, s *section, l *link, text string
 	log.Log(context.Background(), level, text, args...)
 }
 
+// failed is the event of a module that fails; see plugins/sdk/entry.
+const failed = "module.error"
+
 // failure logs the error of a handler, once. A Reject is no failure.
 func (g *logs) failure(d *delivery, s *section, l *link, err error) {
 	if _, ok := err.(*packet.Reject); ok {
 		return
 	}
-	g.say(slog.LevelError, d.fromLog(), s, l, err.Error(), "kind", d.p.Kind.String(), "host", d.p.Branch(), "to", d.p.To, "from", d.p.From)
+	g.say(slog.LevelError, d.fromLog(), s, l, err.Error(), "event", failed,
+		"kind", d.p.Kind.String(), "host", d.p.Branch(), "to", d.p.To, "from", d.p.From)
 }
 
 func (g *logs) panicked(l *link, what any) {
-	g.say(slog.LevelError, false, nil, l, "panic while it was shown an answer", "panic", what)
+	g.say(slog.LevelError, false, nil, l, "panic while it was shown an answer", "event", failed, "panic", what)
 }
 
 func (g *logs) loop(d *delivery) {
@@ -265,7 +278,7 @@ func (g *logs) loop(d *delivery) {
 }
 
 func (g *logs) unstarted(s *section, l *link, err error) {
-	g.say(slog.LevelWarn, s.on(packet.Log), s, l, "optional block did not start: "+err.Error())
+	g.say(slog.LevelWarn, s.on(packet.Log), s, l, "optional block did not start: "+err.Error(), "event", failed)
 }
 
 func (g *logs) stopped(s *section, l *link, err error) {
@@ -273,7 +286,7 @@ func (g *logs) stopped(s *section, l *link, err error) {
 	if err != nil {
 		text = err.Error() + "; it is started again"
 	}
-	g.say(slog.LevelError, s.on(packet.Log), s, l, text)
+	g.say(slog.LevelError, s.on(packet.Log), s, l, text, "event", failed)
 }
 
 func (g *logs) buried(process string, k *walk) {

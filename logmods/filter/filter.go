@@ -23,6 +23,7 @@ type args struct {
 	Level string   `json:"level" default:"debug" enum:"debug,info,warn,error" doc:"Keep entries of this level and above."`
 	Type  []string `json:"type" doc:"Keep entries of exactly these levels, also such as other programs invent. Empty is any."`
 	Host  []string `json:"host" doc:"Keep entries of these hosts: a name, \"*.suffix\" or \"*\". Empty is any."`
+	Event []string `json:"event" doc:"Keep entries that tell of these events: a name, or the beginning of one and *, such as \"session.*\". Empty is any entry. See docs/events.md."`
 	Rate  int      `json:"rate" doc:"Keep at most so many entries a second, and as many at once. The others are dropped, and an entry says how many there were. 0 is no limit."`
 }
 
@@ -49,6 +50,7 @@ type filter struct {
 	level   slog.Level
 	types   []string
 	hosts   []string
+	events  []string
 	limit   *rate.Limiter // nil without one
 	perSec  int
 	waiting chan struct{} // has one element while count is not 0
@@ -61,7 +63,7 @@ type filter struct {
 // New makes a handler. It is a Runner, for the notes.
 func New(env module.Env, a args) (packet.Handler, error) {
 	f := &filter{
-		env: env, level: entry.Level(a.Level), types: a.Type,
+		env: env, level: entry.Level(a.Level), types: a.Type, events: a.Event,
 		perSec: a.Rate, waiting: make(chan struct{}, 1),
 	}
 	for _, name := range a.Host {
@@ -116,8 +118,19 @@ func (f *filter) unwanted(p *packet.Packet) string {
 		return fmt.Sprintf("type %q is not in the list", p.Type)
 	case len(f.hosts) > 0 && !hosts.MatchAny(f.hosts, p.Branch()):
 		return fmt.Sprintf("host %q is not in the list", p.Branch())
+	case len(f.events) == 0:
+		return ""
 	}
-	return ""
+	event := entry.Value(p, entry.Event)
+	for _, want := range f.events {
+		if begin, open := strings.CutSuffix(want, "*"); event == want || open && event != "" && strings.HasPrefix(event, begin) {
+			return ""
+		}
+	}
+	if event == "" {
+		return "it tells of no event"
+	}
+	return fmt.Sprintf("event %q is not in the list", event)
 }
 
 func (f *filter) drop(p *packet.Packet) {

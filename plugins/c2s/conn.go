@@ -15,6 +15,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/entry"
 	"github.com/jabberii/server/plugins/sdk/turn"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/ns"
@@ -113,7 +114,6 @@ func (c *conn) close(how func() error) {
 // gone ends the life of a connection.
 func (c *conn) gone() {
 	c.t.Close()
-	c.t.Rest()
 	c.s.open.Add(-1)
 	c.s.wg.Done()
 }
@@ -157,7 +157,7 @@ func (c *conn) login(begin func(ctx context.Context, r *session.Receiver) error)
 			}
 		case session.Ready:
 			account := r.Account()
-			c.s.env.Log().Info("logged in", "account", account.String(), "client", c.remote())
+			c.s.env.Log().Info("logged in", entry.Event, entry.Authenticated, "host", account.Domain(), "account", account.String(), "client", c.remote())
 			return account, nil
 		case session.Close:
 			return jid.JID{}, reply.Err

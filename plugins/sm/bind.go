@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 
 	"github.com/jabberii/server/jabberd/packet"
+	logged "github.com/jabberii/server/plugins/sdk/entry"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/xml"
@@ -42,7 +43,13 @@ func (s *Service) bind(ctx context.Context, p *packet.Packet) (packet.Verdict, e
 	if err := s.commit(); err != nil {
 		return packet.Pass, err
 	}
+	s.tell(logged.SessionCreated, x)
 	return s.bound(ctx, x, p)
+}
+
+// tell has the log tell of an event of a session.
+func (s *Service) tell(event string, x *session) {
+	s.env.Log().Debug(event, logged.Event, event, "host", packet.Domain(x.jid), "session", x.jid)
 }
 
 // bound tells a connection its session.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/jabberii/server/jabberd/packet"
+	logged "github.com/jabberii/server/plugins/sdk/entry"
 	"github.com/jabberii/server/plugins/sdk/journal"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 )
@@ -220,6 +221,7 @@ func (s *Service) end(x *session) (conn packet.Token) {
 // bury does what the end of a session leads to, and then forgets it in the
 // journal.
 func (s *Service) bury(x *session, conn packet.Token, condition string) {
+	s.tell(logged.SessionClosed, x)
 	e := s.burial(x)
 	t := act{s: s, ctx: s.ctx, alone: true, errand: e}
 	if !conn.IsZero() && condition != "" {

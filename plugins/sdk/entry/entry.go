@@ -27,6 +27,23 @@ const (
 	Formatted = "line"  // its text is the whole line
 )
 
+// Event is the field that an entry has which tells of an event: something that
+// programs wait for, whatever its text says.
+const Event = "event"
+
+// The events that the server itself tells of.
+const (
+	Authenticated  = "session.authenticated" // somebody has logged in; fields account, client
+	SessionCreated = "session.created"       // a resource is bound; field session
+	SessionClosed  = "session.closed"        // a session is over, not only its connection; field session
+	Message        = "message"               // a stanza, as the module events tells of it
+	Presence       = "presence"
+	IQ             = "iq"
+	ModuleLoaded   = "module.loaded"   // a block of the configuration is there; fields module, label, place, section
+	ModuleUnloaded = "module.unloaded" // it is about to end, as the server is
+	ModuleError    = "module.error"    // it has failed, or its process died
+)
+
 // MaxText is how much of a text is read, in bytes; a writer that has more to
 // say is cut short.
 const MaxText = 64 << 10
@@ -65,6 +82,19 @@ func Fields(p *packet.Packet) []Field {
 		fields = append(fields, Field{Name: string(a.Name), Value: string(a.Value)})
 	}
 	return fields
+}
+
+// Value returns a field of an entry, "" if it has none of the name.
+func Value(p *packet.Packet, name string) string {
+	if !strings.Contains(p.Attrs, " "+name+"=") {
+		return ""
+	}
+	for _, f := range Fields(p) {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return ""
 }
 
 // WithField returns the attributes of an entry with one more.
