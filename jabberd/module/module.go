@@ -158,8 +158,8 @@ type Finisher interface {
 type Hop interface {
 	packet.Handler
 
-	// Hop takes *p, which is valid until it returns or calls end.End, and
-	// returns at once. It calls end.End once, from any goroutine, at the latest
+	// Hop takes *p, which is valid until it returns or calls end.End and is not
+	// changed, and returns at once. It calls end.End once, from any goroutine, at the latest
 	// at the deadline of ctx. It delivers nothing with ctx.
 	Hop(ctx context.Context, p *packet.Packet, end Ending)
 }

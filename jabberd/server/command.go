@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/jabberii/server/jabberd/packet"
@@ -137,6 +138,7 @@ func (s *Server) listen() (*commands, error) {
 	mux.HandleFunc("POST /request", func(w http.ResponseWriter, r *http.Request) {
 		withPacket(w, r, func(ctx context.Context, p *packet.Packet) (any, error) { return s.Request(ctx, p) })
 	})
+	mux.HandleFunc("GET /profile", s.profile)
 	mux.HandleFunc("GET /hosts", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Hosts(), nil) })
 	c := &commands{&http.Server{Handler: mux, ReadHeaderTimeout: commandLimit}}
 	go func() { _ = c.http.Serve(listener) }()
@@ -268,6 +270,7 @@ func (c *Client) do(ctx context.Context, method, command string, in, out any) er
 	if answer.StatusCode == http.StatusOK {
 		return json.NewDecoder(answer.Body).Decode(out)
 	}
+	command, _, _ = strings.Cut(command, "?")
 	var no refused
 	if json.NewDecoder(answer.Body).Decode(&no) != nil {
 		return fmt.Errorf("%s: %s", command, answer.Status)

@@ -67,7 +67,7 @@ type walk struct {
 	d       *delivery
 	s       *section
 	step    int
-	p       packet.Packet
+	p       *packet.Packet // as it goes on: the delivery's, or, once a handler has changed it, one of its own
 	ended   bool
 	claimed bool
 	reject  *packet.Reject

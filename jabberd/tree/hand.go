@@ -21,8 +21,8 @@ type ending struct {
 // whenever the verdict comes.
 func (e *Engine) hand(w *worker, k *walk) {
 	end := &ending{e: e, k: k}
-	if in := k.d.inbound; in != nil && in.rec.Num != 0 {
-		end.name = module.Name{Origin: in.rec.Origin, Num: in.rec.Num, Part: in.rec.Part, Settled: in.rec.Settled}
+	if in := k.d.inbound; in != nil && in.name.Num != 0 {
+		end.name = in.name
 	}
 	t := w.begin(k.d)
 	t.until = min(k.d.deadline, k.expires)
@@ -33,7 +33,7 @@ func (e *Engine) hand(w *worker, k *walk) {
 			end.End(packet.Pass, fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
 		}
 	}()
-	k.s.steps[k.step].hop.Hop(t, &k.p, end)
+	k.s.steps[k.step].hop.Hop(t, k.p, end)
 }
 
 // Name implements module.Ending.

@@ -116,7 +116,7 @@ func (r *Remote) send(k *walk) {
 	rec := &r.scratch
 	*rec = Walk{
 		ID: k.id, Origin: d.origin, Num: d.named, Part: d.mark | uint64(k.s.index)<<16 | uint64(k.s.steps[k.step].link),
-		Section: k.s.index, Link: uint16(k.s.steps[k.step].link), Timeout: r.e.clock.left(k.expires), Packet: k.p,
+		Section: k.s.index, Link: uint16(k.s.steps[k.step].link), Timeout: r.e.clock.left(k.expires), Packet: *k.p,
 	}
 	if from := d.holder(); from != nil {
 		rec.Settled = from.settled.Load()
@@ -233,7 +233,7 @@ func (r *Remote) culprit() *walk {
 func (r *Remote) bury(k *walk) {
 	e := r.e
 	e.mu.Lock()
-	e.dead = append(e.dead, Dead{Process: r.name, At: time.Now(), Deaths: int(k.deaths) + 1, Packet: k.p})
+	e.dead = append(e.dead, Dead{Process: r.name, At: time.Now(), Deaths: int(k.deaths) + 1, Packet: *k.p})
 	if len(e.dead) > maxDead {
 		e.dead = e.dead[1:]
 	}
@@ -446,9 +446,9 @@ func (e *Engine) verdict(w *worker, k *walk, rec *Stop) {
 		return
 	case rec.Verdict == packet.Pass:
 		if rec.Changed != nil {
-			kind, flags, hops := k.p.Kind, k.p.Flags, k.p.Hops
-			k.p = *rec.Changed
-			k.p.Kind, k.p.Flags, k.p.Hops = kind, flags, hops
+			p := *rec.Changed
+			p.Kind, p.Flags, p.Hops = k.p.Kind, k.p.Flags, k.p.Hops
+			k.p = &p
 		}
 		for k.step++; k.step < len(k.s.steps) && k.s.steps[k.step].link < int(rec.Link); k.step++ {
 		}

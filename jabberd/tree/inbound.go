@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
 )
 
@@ -8,12 +9,16 @@ import (
 // attached to answers it. It is reused when it is answered, unless its group was
 // joined with others.
 type inbound struct {
-	rec   Walk
-	epoch uint64
-	stop  Stop
-	first int   // the step that it began with
-	group group // with what handling it delivers
-	next  *inbound
+	name    module.Name
+	id      uint64 // the hop's at the core
+	epoch   uint64 // which core that was
+	section uint32
+	link    uint16         // the first to ask
+	shown   *packet.Packet // an answer that is only shown
+	stop    Stop
+	first   int   // the step that it began with
+	group   group // with what handling it delivers
+	next    *inbound
 }
 
 // A group is what must reach the core in one frame: the verdict on a walk, and
@@ -87,7 +92,7 @@ func (c *core) flush(g *group) {
 		c.recs.Deliveries = append(c.recs.Deliveries, c.record(d, c.causeID(d)))
 	}
 	for _, in := range g.stops {
-		in.stop.Walk = in.rec.ID
+		in.stop.Walk = in.id
 		c.remember(in)
 		if in.epoch == c.epoch {
 			c.recs.Stops = append(c.recs.Stops, in.stop)
@@ -111,7 +116,9 @@ func (c *core) fresh(rec *Walk) *inbound {
 		c.free, in.next = in.next, nil
 		c.frees--
 	}
-	in.rec, in.epoch, in.group.open = *rec, c.epoch, 1
+	in.name = module.Name{Origin: rec.Origin, Num: rec.Num, Part: rec.Part, Settled: rec.Settled}
+	in.id, in.epoch, in.section, in.link, in.shown = rec.ID, c.epoch, rec.Section, rec.Link, rec.Answer
+	in.group.open = 1
 	return in
 }
 
@@ -137,7 +144,7 @@ func (c *core) causeID(d *delivery) uint64 {
 	for up := d.cause; up != nil; up = up.cause {
 		if up.inbound != nil {
 			if up.inbound.epoch == c.epoch {
-				return up.inbound.rec.ID
+				return up.inbound.id
 			}
 			return 0
 		}
@@ -148,10 +155,10 @@ func (c *core) causeID(d *delivery) uint64 {
 // remember keeps a verdict for a core that may hand the walk over again; the
 // lock is held.
 func (c *core) remember(in *inbound) {
-	if in.rec.Num == 0 {
+	if in.name.Num == 0 {
 		return
 	}
-	if s := c.memory[in.rec.Origin].find(in.rec.Num, in.rec.Part); s != nil {
+	if s := c.memory[in.name.Origin].find(in.name.Num, in.name.Part); s != nil {
 		s.stop, s.in = in.stop, nil
 	}
 }
@@ -216,7 +223,7 @@ func (c *core) known(rec *Walk) bool {
 	case s == nil:
 		return false
 	case s.in != nil:
-		s.in.rec.ID, s.in.epoch = rec.ID, c.epoch
+		s.in.id, s.in.epoch = rec.ID, c.epoch
 	default:
 		stop := s.stop
 		stop.Walk = rec.ID
@@ -257,16 +264,16 @@ func (m *memory) forget(below uint64) {
 // from one on, until one is not.
 func (e *Engine) resume(w *worker, d *delivery) {
 	in := d.inbound
-	s := e.sections[in.rec.Section]
+	s := e.sections[in.section]
 	k := &d.first
 	d.walks = append(d.one[:0], k)
 	k.begin(d, s, e)
-	for k.step < len(s.steps) && s.steps[k.step].link < int(in.rec.Link) {
+	for k.step < len(s.steps) && s.steps[k.step].link < int(in.link) {
 		k.step++
 	}
 	in.first = k.step
-	if in.rec.Answer != nil {
-		d.answer = in.rec.Answer
+	if in.shown != nil {
+		d.answer = in.shown
 		for k.step < len(s.steps) && s.steps[k.step].remote == nil {
 			k.step++
 		}
@@ -307,9 +314,8 @@ func (e *Engine) conclude(w *worker, k *walk, v packet.Verdict, err error) {
 		if k.step < len(s.steps) {
 			in.stop.Link = uint16(s.steps[k.step].link)
 		}
-		if changed(&k.p, &in.rec.Packet) {
-			c := k.p
-			in.stop.Changed = &c
+		if k.p != &d.p {
+			in.stop.Changed = k.p
 		}
 	}
 	e.finish(w, d)
@@ -320,7 +326,7 @@ func (e *Engine) conclude(w *worker, k *walk, v packet.Verdict, err error) {
 func (e *Engine) showSince(w *worker, k *walk, first int) {
 	for i := k.step - 1; i >= first; i-- {
 		if st := &k.s.steps[i]; st.watches {
-			e.watch(w, k.d, &k.s.links[st.link], &k.p, k.d.answer)
+			e.watch(w, k.d, &k.s.links[st.link], k.p, k.d.answer)
 		}
 	}
 }

@@ -134,7 +134,7 @@ func (e *Engine) show(w *worker, k *walk) bool {
 			st.remote.hop(w, k)
 			return true
 		default:
-			e.watch(w, k.d, &k.s.links[st.link], &k.p, k.d.answer)
+			e.watch(w, k.d, &k.s.links[st.link], k.p, k.d.answer)
 		}
 	}
 	return false

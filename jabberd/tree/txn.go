@@ -13,8 +13,9 @@ import (
 // packet unless somebody may still hold it.
 type txn struct {
 	w      *worker
-	d      *delivery // nil when no handler is running
-	until  int64     // when its time is up; coarse clock
+	d      *delivery     // nil when no handler is running
+	p      packet.Packet // as handlers see it, and may change it
+	until  int64         // when its time is up; coarse clock
 	out    []*delivery
 	answer *packet.Packet
 

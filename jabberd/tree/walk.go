@@ -25,7 +25,7 @@ func (e *Engine) deliver(w *worker, d *delivery) {
 // piped together: walks for a module.Hop, and what goes out to the core.
 func (e *Engine) pipeOf(d *delivery) *section {
 	if d.inbound != nil {
-		if e.sections[d.inbound.rec.Section].hops {
+		if e.sections[d.inbound.section].hops {
 			return e.passing
 		}
 		return nil
@@ -162,10 +162,18 @@ func (e *Engine) walksOf(d *delivery) []*walk {
 }
 
 func (k *walk) begin(d *delivery, s *section, e *Engine) {
-	k.d, k.s, k.p = d, s, d.p
+	k.d, k.s, k.p = d, s, &d.p
 	k.step, k.id, k.deaths = 0, 0, 0
 	k.ended, k.claimed, k.sent, k.showing, k.reject = false, false, false, false, nil
 	k.expires = e.clock.after(s.timeout)
+}
+
+// keep has the walk go on with p if that is another packet by now.
+func (k *walk) keep(p *packet.Packet) {
+	if changed(p, k.p) {
+		own := *p
+		k.p = &own
+	}
 }
 
 // observe gives an observer its copy: a delivery of its own, which nobody is
@@ -211,11 +219,14 @@ func (e *Engine) local(w *worker, k *walk) (v packet.Verdict, err error) {
 		}
 		if err != nil {
 			e.abort(t, k, err)
+		} else if v == packet.Pass || k.p.Kind == packet.XDB {
+			k.keep(&t.p)
 		}
 		t.end()
 	}()
+	t.p = *k.p
 	for steps := k.s.steps; k.step < len(steps) && steps[k.step].remote == nil && steps[k.step].hop == nil; k.step++ {
-		v, err = steps[k.step].handler.Handle(t, &k.p)
+		v, err = steps[k.step].handler.Handle(t, &t.p)
 		if err == nil && v > packet.Skip {
 			err = fmt.Errorf("its verdict was %q, which is none", v)
 		}

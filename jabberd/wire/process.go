@@ -328,6 +328,15 @@ func (p *Process) Run(ctx context.Context) error {
 	return p.failed("run", err)
 }
 
+// Profile has the process measure itself; see [Profile].
+func (p *Process) Profile(ctx context.Context, kind string, d time.Duration) ([]byte, error) {
+	r, err := p.rpc.Profile(ctx, &plugin.ProfileRequest{Kind: kind, Duration: int64(d)})
+	if err != nil {
+		return nil, p.failed("profile", err)
+	}
+	return r.Profile, nil
+}
+
 // Stop asks the process to end its work within ctx and then itself. The link
 // should be closed after that, and Kill called in any case.
 func (p *Process) Stop(ctx context.Context) error {

@@ -1475,6 +1475,102 @@ func (*RunReply) Descriptor() ([]byte, []int) {
 	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{17}
 }
 
+type ProfileRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`          // cpu, heap, or another that the program has
+	Duration      int64                  `protobuf:"varint,2,opt,name=duration,proto3" json:"duration,omitempty"` // nanoseconds to measure for, where it is measured over a time
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProfileRequest) Reset() {
+	*x = ProfileRequest{}
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProfileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProfileRequest) ProtoMessage() {}
+
+func (x *ProfileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProfileRequest.ProtoReflect.Descriptor instead.
+func (*ProfileRequest) Descriptor() ([]byte, []int) {
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ProfileRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ProfileRequest) GetDuration() int64 {
+	if x != nil {
+		return x.Duration
+	}
+	return 0
+}
+
+type ProfileReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Profile       []byte                 `protobuf:"bytes,1,opt,name=profile,proto3" json:"profile,omitempty"` // as pprof reads it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProfileReply) Reset() {
+	*x = ProfileReply{}
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProfileReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProfileReply) ProtoMessage() {}
+
+func (x *ProfileReply) ProtoReflect() protoreflect.Message {
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProfileReply.ProtoReflect.Descriptor instead.
+func (*ProfileReply) Descriptor() ([]byte, []int) {
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ProfileReply) GetProfile() []byte {
+	if x != nil {
+		return x.Profile
+	}
+	return nil
+}
+
 type StopRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1483,7 +1579,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[18]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1591,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[18]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1604,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{18}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 type StopReply struct {
@@ -1520,7 +1616,7 @@ type StopReply struct {
 
 func (x *StopReply) Reset() {
 	*x = StopReply{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[19]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1532,7 +1628,7 @@ func (x *StopReply) String() string {
 func (*StopReply) ProtoMessage() {}
 
 func (x *StopReply) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[19]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1545,7 +1641,7 @@ func (x *StopReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopReply.ProtoReflect.Descriptor instead.
 func (*StopReply) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{19}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *StopReply) GetError() string {
@@ -1565,7 +1661,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[20]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1577,7 +1673,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[20]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1590,7 +1686,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{20}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Frame) GetRecords() []*Record {
@@ -1616,7 +1712,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[21]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1724,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[21]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1737,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{21}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Record) GetRecord() isRecord_Record {
@@ -1744,7 +1840,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[22]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1756,7 +1852,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[22]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1769,7 +1865,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{22}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Token) GetHost() string {
@@ -1833,7 +1929,7 @@ type Packet struct {
 
 func (x *Packet) Reset() {
 	*x = Packet{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[23]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1845,7 +1941,7 @@ func (x *Packet) String() string {
 func (*Packet) ProtoMessage() {}
 
 func (x *Packet) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[23]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1858,7 +1954,7 @@ func (x *Packet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Packet.ProtoReflect.Descriptor instead.
 func (*Packet) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{23}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Packet) GetKind() Kind {
@@ -1993,7 +2089,7 @@ type Reject struct {
 
 func (x *Reject) Reset() {
 	*x = Reject{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[24]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2005,7 +2101,7 @@ func (x *Reject) String() string {
 func (*Reject) ProtoMessage() {}
 
 func (x *Reject) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[24]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2018,7 +2114,7 @@ func (x *Reject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reject.ProtoReflect.Descriptor instead.
 func (*Reject) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{24}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Reject) GetCondition() string {
@@ -2064,7 +2160,7 @@ type Walk struct {
 
 func (x *Walk) Reset() {
 	*x = Walk{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[25]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2076,7 +2172,7 @@ func (x *Walk) String() string {
 func (*Walk) ProtoMessage() {}
 
 func (x *Walk) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[25]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2089,7 +2185,7 @@ func (x *Walk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Walk.ProtoReflect.Descriptor instead.
 func (*Walk) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{25}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Walk) GetId() uint64 {
@@ -2179,7 +2275,7 @@ type Stop struct {
 
 func (x *Stop) Reset() {
 	*x = Stop{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[26]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2191,7 +2287,7 @@ func (x *Stop) String() string {
 func (*Stop) ProtoMessage() {}
 
 func (x *Stop) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[26]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2204,7 +2300,7 @@ func (x *Stop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stop.ProtoReflect.Descriptor instead.
 func (*Stop) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{26}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Stop) GetWalk() uint64 {
@@ -2272,7 +2368,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[27]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2284,7 +2380,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[27]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2297,7 +2393,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{27}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Delivery) GetNum() uint64 {
@@ -2361,7 +2457,7 @@ type Commit struct {
 
 func (x *Commit) Reset() {
 	*x = Commit{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[28]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2373,7 +2469,7 @@ func (x *Commit) String() string {
 func (*Commit) ProtoMessage() {}
 
 func (x *Commit) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[28]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2386,7 +2482,7 @@ func (x *Commit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commit.ProtoReflect.Descriptor instead.
 func (*Commit) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{28}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Commit) GetStops() []*Stop {
@@ -2424,7 +2520,7 @@ type Settlement struct {
 
 func (x *Settlement) Reset() {
 	*x = Settlement{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[29]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2436,7 +2532,7 @@ func (x *Settlement) String() string {
 func (*Settlement) ProtoMessage() {}
 
 func (x *Settlement) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[29]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2449,7 +2545,7 @@ func (x *Settlement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settlement.ProtoReflect.Descriptor instead.
 func (*Settlement) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{29}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Settlement) GetNum() uint64 {
@@ -2496,7 +2592,7 @@ type HostChange struct {
 
 func (x *HostChange) Reset() {
 	*x = HostChange{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[30]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2508,7 +2604,7 @@ func (x *HostChange) String() string {
 func (*HostChange) ProtoMessage() {}
 
 func (x *HostChange) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[30]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2521,7 +2617,7 @@ func (x *HostChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostChange.ProtoReflect.Descriptor instead.
 func (*HostChange) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{30}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *HostChange) GetId() uint64 {
@@ -2575,7 +2671,7 @@ type Explain struct {
 
 func (x *Explain) Reset() {
 	*x = Explain{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[31]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2587,7 +2683,7 @@ func (x *Explain) String() string {
 func (*Explain) ProtoMessage() {}
 
 func (x *Explain) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[31]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2600,7 +2696,7 @@ func (x *Explain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explain.ProtoReflect.Descriptor instead.
 func (*Explain) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{31}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Explain) GetId() uint64 {
@@ -2661,7 +2757,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[32]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2673,7 +2769,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[32]
+	mi := &file_jabberd_wire_plugin_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2686,7 +2782,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{32}
+	return file_jabberd_wire_plugin_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Step) GetModule() string {
@@ -2835,7 +2931,12 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\n" +
 	"RunRequest\"\n" +
 	"\n" +
-	"\bRunReply\"\r\n" +
+	"\bRunReply\"@\n" +
+	"\x0eProfileRequest\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1a\n" +
+	"\bduration\x18\x02 \x01(\x03R\bduration\"(\n" +
+	"\fProfileReply\x12\x18\n" +
+	"\aprofile\x18\x01 \x01(\fR\aprofile\"\r\n" +
 	"\vStopRequest\"!\n" +
 	"\tStopReply\x12\x14\n" +
 	"\x05error\x18\x01 \x01(\tR\x05error\"<\n" +
@@ -2954,14 +3055,15 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\x06Result\x12\v\n" +
 	"\aCLAIMED\x10\x00\x12\v\n" +
 	"\aREFUSED\x10\x01\x12\v\n" +
-	"\aDROPPED\x10\x022\x81\x04\n" +
+	"\aDROPPED\x10\x022\xd0\x04\n" +
 	"\x06Plugin\x12P\n" +
 	"\bDescribe\x12\".jabberd.plugin.v1.DescribeRequest\x1a .jabberd.plugin.v1.DescribeReply\x12D\n" +
 	"\x04Make\x12\x1e.jabberd.plugin.v1.MakeRequest\x1a\x1c.jabberd.plugin.v1.MakeReply\x12M\n" +
 	"\aArrange\x12!.jabberd.plugin.v1.ArrangeRequest\x1a\x1f.jabberd.plugin.v1.ArrangeReply\x12G\n" +
 	"\x05Start\x12\x1f.jabberd.plugin.v1.StartRequest\x1a\x1d.jabberd.plugin.v1.StartReply\x12A\n" +
 	"\x03Run\x12\x1d.jabberd.plugin.v1.RunRequest\x1a\x1b.jabberd.plugin.v1.RunReply\x12D\n" +
-	"\x04Stop\x12\x1e.jabberd.plugin.v1.StopRequest\x1a\x1c.jabberd.plugin.v1.StopReply\x12>\n" +
+	"\x04Stop\x12\x1e.jabberd.plugin.v1.StopRequest\x1a\x1c.jabberd.plugin.v1.StopReply\x12M\n" +
+	"\aProfile\x12!.jabberd.plugin.v1.ProfileRequest\x1a\x1f.jabberd.plugin.v1.ProfileReply\x12>\n" +
 	"\x04Link\x12\x18.jabberd.plugin.v1.Frame\x1a\x18.jabberd.plugin.v1.Frame(\x010\x01B0Z.github.com/jabberii/server/jabberd/wire/pluginb\x06proto3"
 
 var (
@@ -2977,7 +3079,7 @@ func file_jabberd_wire_plugin_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_jabberd_wire_plugin_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_jabberd_wire_plugin_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_jabberd_wire_plugin_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_jabberd_wire_plugin_plugin_proto_goTypes = []any{
 	(Kind)(0),               // 0: jabberd.plugin.v1.Kind
 	(Verdict)(0),            // 1: jabberd.plugin.v1.Verdict
@@ -3000,21 +3102,23 @@ var file_jabberd_wire_plugin_plugin_proto_goTypes = []any{
 	(*StartReply)(nil),      // 18: jabberd.plugin.v1.StartReply
 	(*RunRequest)(nil),      // 19: jabberd.plugin.v1.RunRequest
 	(*RunReply)(nil),        // 20: jabberd.plugin.v1.RunReply
-	(*StopRequest)(nil),     // 21: jabberd.plugin.v1.StopRequest
-	(*StopReply)(nil),       // 22: jabberd.plugin.v1.StopReply
-	(*Frame)(nil),           // 23: jabberd.plugin.v1.Frame
-	(*Record)(nil),          // 24: jabberd.plugin.v1.Record
-	(*Token)(nil),           // 25: jabberd.plugin.v1.Token
-	(*Packet)(nil),          // 26: jabberd.plugin.v1.Packet
-	(*Reject)(nil),          // 27: jabberd.plugin.v1.Reject
-	(*Walk)(nil),            // 28: jabberd.plugin.v1.Walk
-	(*Stop)(nil),            // 29: jabberd.plugin.v1.Stop
-	(*Delivery)(nil),        // 30: jabberd.plugin.v1.Delivery
-	(*Commit)(nil),          // 31: jabberd.plugin.v1.Commit
-	(*Settlement)(nil),      // 32: jabberd.plugin.v1.Settlement
-	(*HostChange)(nil),      // 33: jabberd.plugin.v1.HostChange
-	(*Explain)(nil),         // 34: jabberd.plugin.v1.Explain
-	(*Step)(nil),            // 35: jabberd.plugin.v1.Step
+	(*ProfileRequest)(nil),  // 21: jabberd.plugin.v1.ProfileRequest
+	(*ProfileReply)(nil),    // 22: jabberd.plugin.v1.ProfileReply
+	(*StopRequest)(nil),     // 23: jabberd.plugin.v1.StopRequest
+	(*StopReply)(nil),       // 24: jabberd.plugin.v1.StopReply
+	(*Frame)(nil),           // 25: jabberd.plugin.v1.Frame
+	(*Record)(nil),          // 26: jabberd.plugin.v1.Record
+	(*Token)(nil),           // 27: jabberd.plugin.v1.Token
+	(*Packet)(nil),          // 28: jabberd.plugin.v1.Packet
+	(*Reject)(nil),          // 29: jabberd.plugin.v1.Reject
+	(*Walk)(nil),            // 30: jabberd.plugin.v1.Walk
+	(*Stop)(nil),            // 31: jabberd.plugin.v1.Stop
+	(*Delivery)(nil),        // 32: jabberd.plugin.v1.Delivery
+	(*Commit)(nil),          // 33: jabberd.plugin.v1.Commit
+	(*Settlement)(nil),      // 34: jabberd.plugin.v1.Settlement
+	(*HostChange)(nil),      // 35: jabberd.plugin.v1.HostChange
+	(*Explain)(nil),         // 36: jabberd.plugin.v1.Explain
+	(*Step)(nil),            // 37: jabberd.plugin.v1.Step
 }
 var file_jabberd_wire_plugin_plugin_proto_depIdxs = []int32{
 	5,  // 0: jabberd.plugin.v1.DescribeReply.modules:type_name -> jabberd.plugin.v1.Module
@@ -3029,52 +3133,54 @@ var file_jabberd_wire_plugin_plugin_proto_depIdxs = []int32{
 	0,  // 9: jabberd.plugin.v1.Section.kinds:type_name -> jabberd.plugin.v1.Kind
 	10, // 10: jabberd.plugin.v1.Section.chain:type_name -> jabberd.plugin.v1.Link
 	11, // 11: jabberd.plugin.v1.LinkError.at:type_name -> jabberd.plugin.v1.LinkRef
-	33, // 12: jabberd.plugin.v1.Made.hosts:type_name -> jabberd.plugin.v1.HostChange
+	35, // 12: jabberd.plugin.v1.Made.hosts:type_name -> jabberd.plugin.v1.HostChange
 	11, // 13: jabberd.plugin.v1.Made.passive:type_name -> jabberd.plugin.v1.LinkRef
 	11, // 14: jabberd.plugin.v1.Made.watchers:type_name -> jabberd.plugin.v1.LinkRef
 	13, // 15: jabberd.plugin.v1.MakeReply.made:type_name -> jabberd.plugin.v1.Made
 	12, // 16: jabberd.plugin.v1.MakeReply.errors:type_name -> jabberd.plugin.v1.LinkError
 	13, // 17: jabberd.plugin.v1.ArrangeRequest.made:type_name -> jabberd.plugin.v1.Made
 	12, // 18: jabberd.plugin.v1.StartReply.error:type_name -> jabberd.plugin.v1.LinkError
-	24, // 19: jabberd.plugin.v1.Frame.records:type_name -> jabberd.plugin.v1.Record
-	28, // 20: jabberd.plugin.v1.Record.walk:type_name -> jabberd.plugin.v1.Walk
-	31, // 21: jabberd.plugin.v1.Record.commit:type_name -> jabberd.plugin.v1.Commit
-	32, // 22: jabberd.plugin.v1.Record.settlement:type_name -> jabberd.plugin.v1.Settlement
-	33, // 23: jabberd.plugin.v1.Record.host:type_name -> jabberd.plugin.v1.HostChange
-	34, // 24: jabberd.plugin.v1.Record.explain:type_name -> jabberd.plugin.v1.Explain
+	26, // 19: jabberd.plugin.v1.Frame.records:type_name -> jabberd.plugin.v1.Record
+	30, // 20: jabberd.plugin.v1.Record.walk:type_name -> jabberd.plugin.v1.Walk
+	33, // 21: jabberd.plugin.v1.Record.commit:type_name -> jabberd.plugin.v1.Commit
+	34, // 22: jabberd.plugin.v1.Record.settlement:type_name -> jabberd.plugin.v1.Settlement
+	35, // 23: jabberd.plugin.v1.Record.host:type_name -> jabberd.plugin.v1.HostChange
+	36, // 24: jabberd.plugin.v1.Record.explain:type_name -> jabberd.plugin.v1.Explain
 	0,  // 25: jabberd.plugin.v1.Packet.kind:type_name -> jabberd.plugin.v1.Kind
-	25, // 26: jabberd.plugin.v1.Packet.near:type_name -> jabberd.plugin.v1.Token
-	25, // 27: jabberd.plugin.v1.Packet.far:type_name -> jabberd.plugin.v1.Token
-	26, // 28: jabberd.plugin.v1.Walk.packet:type_name -> jabberd.plugin.v1.Packet
-	26, // 29: jabberd.plugin.v1.Walk.answer:type_name -> jabberd.plugin.v1.Packet
+	27, // 26: jabberd.plugin.v1.Packet.near:type_name -> jabberd.plugin.v1.Token
+	27, // 27: jabberd.plugin.v1.Packet.far:type_name -> jabberd.plugin.v1.Token
+	28, // 28: jabberd.plugin.v1.Walk.packet:type_name -> jabberd.plugin.v1.Packet
+	28, // 29: jabberd.plugin.v1.Walk.answer:type_name -> jabberd.plugin.v1.Packet
 	1,  // 30: jabberd.plugin.v1.Stop.verdict:type_name -> jabberd.plugin.v1.Verdict
-	27, // 31: jabberd.plugin.v1.Stop.reject:type_name -> jabberd.plugin.v1.Reject
-	26, // 32: jabberd.plugin.v1.Stop.changed:type_name -> jabberd.plugin.v1.Packet
-	26, // 33: jabberd.plugin.v1.Stop.answer:type_name -> jabberd.plugin.v1.Packet
-	26, // 34: jabberd.plugin.v1.Delivery.packet:type_name -> jabberd.plugin.v1.Packet
-	29, // 35: jabberd.plugin.v1.Commit.stops:type_name -> jabberd.plugin.v1.Stop
-	30, // 36: jabberd.plugin.v1.Commit.deliveries:type_name -> jabberd.plugin.v1.Delivery
+	29, // 31: jabberd.plugin.v1.Stop.reject:type_name -> jabberd.plugin.v1.Reject
+	28, // 32: jabberd.plugin.v1.Stop.changed:type_name -> jabberd.plugin.v1.Packet
+	28, // 33: jabberd.plugin.v1.Stop.answer:type_name -> jabberd.plugin.v1.Packet
+	28, // 34: jabberd.plugin.v1.Delivery.packet:type_name -> jabberd.plugin.v1.Packet
+	31, // 35: jabberd.plugin.v1.Commit.stops:type_name -> jabberd.plugin.v1.Stop
+	32, // 36: jabberd.plugin.v1.Commit.deliveries:type_name -> jabberd.plugin.v1.Delivery
 	2,  // 37: jabberd.plugin.v1.Settlement.result:type_name -> jabberd.plugin.v1.Result
-	27, // 38: jabberd.plugin.v1.Settlement.reason:type_name -> jabberd.plugin.v1.Reject
-	26, // 39: jabberd.plugin.v1.Settlement.answer:type_name -> jabberd.plugin.v1.Packet
-	26, // 40: jabberd.plugin.v1.Explain.packet:type_name -> jabberd.plugin.v1.Packet
-	35, // 41: jabberd.plugin.v1.Explain.steps:type_name -> jabberd.plugin.v1.Step
+	29, // 38: jabberd.plugin.v1.Settlement.reason:type_name -> jabberd.plugin.v1.Reject
+	28, // 39: jabberd.plugin.v1.Settlement.answer:type_name -> jabberd.plugin.v1.Packet
+	28, // 40: jabberd.plugin.v1.Explain.packet:type_name -> jabberd.plugin.v1.Packet
+	37, // 41: jabberd.plugin.v1.Explain.steps:type_name -> jabberd.plugin.v1.Step
 	3,  // 42: jabberd.plugin.v1.Plugin.Describe:input_type -> jabberd.plugin.v1.DescribeRequest
 	8,  // 43: jabberd.plugin.v1.Plugin.Make:input_type -> jabberd.plugin.v1.MakeRequest
 	15, // 44: jabberd.plugin.v1.Plugin.Arrange:input_type -> jabberd.plugin.v1.ArrangeRequest
 	17, // 45: jabberd.plugin.v1.Plugin.Start:input_type -> jabberd.plugin.v1.StartRequest
 	19, // 46: jabberd.plugin.v1.Plugin.Run:input_type -> jabberd.plugin.v1.RunRequest
-	21, // 47: jabberd.plugin.v1.Plugin.Stop:input_type -> jabberd.plugin.v1.StopRequest
-	23, // 48: jabberd.plugin.v1.Plugin.Link:input_type -> jabberd.plugin.v1.Frame
-	4,  // 49: jabberd.plugin.v1.Plugin.Describe:output_type -> jabberd.plugin.v1.DescribeReply
-	14, // 50: jabberd.plugin.v1.Plugin.Make:output_type -> jabberd.plugin.v1.MakeReply
-	16, // 51: jabberd.plugin.v1.Plugin.Arrange:output_type -> jabberd.plugin.v1.ArrangeReply
-	18, // 52: jabberd.plugin.v1.Plugin.Start:output_type -> jabberd.plugin.v1.StartReply
-	20, // 53: jabberd.plugin.v1.Plugin.Run:output_type -> jabberd.plugin.v1.RunReply
-	22, // 54: jabberd.plugin.v1.Plugin.Stop:output_type -> jabberd.plugin.v1.StopReply
-	23, // 55: jabberd.plugin.v1.Plugin.Link:output_type -> jabberd.plugin.v1.Frame
-	49, // [49:56] is the sub-list for method output_type
-	42, // [42:49] is the sub-list for method input_type
+	23, // 47: jabberd.plugin.v1.Plugin.Stop:input_type -> jabberd.plugin.v1.StopRequest
+	21, // 48: jabberd.plugin.v1.Plugin.Profile:input_type -> jabberd.plugin.v1.ProfileRequest
+	25, // 49: jabberd.plugin.v1.Plugin.Link:input_type -> jabberd.plugin.v1.Frame
+	4,  // 50: jabberd.plugin.v1.Plugin.Describe:output_type -> jabberd.plugin.v1.DescribeReply
+	14, // 51: jabberd.plugin.v1.Plugin.Make:output_type -> jabberd.plugin.v1.MakeReply
+	16, // 52: jabberd.plugin.v1.Plugin.Arrange:output_type -> jabberd.plugin.v1.ArrangeReply
+	18, // 53: jabberd.plugin.v1.Plugin.Start:output_type -> jabberd.plugin.v1.StartReply
+	20, // 54: jabberd.plugin.v1.Plugin.Run:output_type -> jabberd.plugin.v1.RunReply
+	24, // 55: jabberd.plugin.v1.Plugin.Stop:output_type -> jabberd.plugin.v1.StopReply
+	22, // 56: jabberd.plugin.v1.Plugin.Profile:output_type -> jabberd.plugin.v1.ProfileReply
+	25, // 57: jabberd.plugin.v1.Plugin.Link:output_type -> jabberd.plugin.v1.Frame
+	50, // [50:58] is the sub-list for method output_type
+	42, // [42:50] is the sub-list for method input_type
 	42, // [42:42] is the sub-list for extension type_name
 	42, // [42:42] is the sub-list for extension extendee
 	0,  // [0:42] is the sub-list for field type_name
@@ -3085,7 +3191,7 @@ func file_jabberd_wire_plugin_plugin_proto_init() {
 	if File_jabberd_wire_plugin_plugin_proto != nil {
 		return
 	}
-	file_jabberd_wire_plugin_plugin_proto_msgTypes[21].OneofWrappers = []any{
+	file_jabberd_wire_plugin_plugin_proto_msgTypes[23].OneofWrappers = []any{
 		(*Record_Walk)(nil),
 		(*Record_Commit)(nil),
 		(*Record_Settlement)(nil),
@@ -3098,7 +3204,7 @@ func file_jabberd_wire_plugin_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jabberd_wire_plugin_plugin_proto_rawDesc), len(file_jabberd_wire_plugin_plugin_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   33,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

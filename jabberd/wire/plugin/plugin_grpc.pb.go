@@ -108,6 +108,7 @@ const (
 	Plugin_Start_FullMethodName    = "/jabberd.plugin.v1.Plugin/Start"
 	Plugin_Run_FullMethodName      = "/jabberd.plugin.v1.Plugin/Run"
 	Plugin_Stop_FullMethodName     = "/jabberd.plugin.v1.Plugin/Stop"
+	Plugin_Profile_FullMethodName  = "/jabberd.plugin.v1.Plugin/Profile"
 	Plugin_Link_FullMethodName     = "/jabberd.plugin.v1.Plugin/Link"
 )
 
@@ -132,6 +133,9 @@ type PluginClient interface {
 	// Stop ends it all: no new work, finish what was begun within the call's
 	// deadline, close. The process ends after the answer.
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopReply, error)
+	// Profile measures where the process spends its time or its memory. A program
+	// may leave it out.
+	Profile(ctx context.Context, in *ProfileRequest, opts ...grpc.CallOption) (*ProfileReply, error)
 	// Link carries packets. There is one at a time; a new one ends the old one.
 	// A program that names a socket (DescribeReply) is linked to by connecting to
 	// it instead. The connection begins with one byte that has no meaning and comes
@@ -209,6 +213,16 @@ func (c *pluginClient) Stop(ctx context.Context, in *StopRequest, opts ...grpc.C
 	return out, nil
 }
 
+func (c *pluginClient) Profile(ctx context.Context, in *ProfileRequest, opts ...grpc.CallOption) (*ProfileReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProfileReply)
+	err := c.cc.Invoke(ctx, Plugin_Profile_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pluginClient) Link(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Plugin_ServiceDesc.Streams[0], Plugin_Link_FullMethodName, cOpts...)
@@ -243,6 +257,9 @@ type PluginServer interface {
 	// Stop ends it all: no new work, finish what was begun within the call's
 	// deadline, close. The process ends after the answer.
 	Stop(context.Context, *StopRequest) (*StopReply, error)
+	// Profile measures where the process spends its time or its memory. A program
+	// may leave it out.
+	Profile(context.Context, *ProfileRequest) (*ProfileReply, error)
 	// Link carries packets. There is one at a time; a new one ends the old one.
 	// A program that names a socket (DescribeReply) is linked to by connecting to
 	// it instead. The connection begins with one byte that has no meaning and comes
@@ -277,6 +294,9 @@ func (UnimplementedPluginServer) Run(context.Context, *RunRequest) (*RunReply, e
 }
 func (UnimplementedPluginServer) Stop(context.Context, *StopRequest) (*StopReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Stop not implemented")
+}
+func (UnimplementedPluginServer) Profile(context.Context, *ProfileRequest) (*ProfileReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Profile not implemented")
 }
 func (UnimplementedPluginServer) Link(grpc.BidiStreamingServer[Frame, Frame]) error {
 	return status.Error(codes.Unimplemented, "method Link not implemented")
@@ -410,6 +430,24 @@ func _Plugin_Stop_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Plugin_Profile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProfileRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServer).Profile(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Plugin_Profile_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServer).Profile(ctx, req.(*ProfileRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Plugin_Link_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(PluginServer).Link(&grpc.GenericServerStream[Frame, Frame]{ServerStream: stream})
 }
@@ -447,6 +485,10 @@ var Plugin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Stop",
 			Handler:    _Plugin_Stop_Handler,
+		},
+		{
+			MethodName: "Profile",
+			Handler:    _Plugin_Profile_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
