@@ -84,6 +84,16 @@ type Gatherer interface {
 	Gather(ctx context.Context)
 }
 
+// A Waiter is an Env that is told of waits which it cannot see. The server's
+// are; ask with a type assertion.
+type Waiter interface {
+	// Wait, called within Handle with its ctx, says that the handler is about
+	// to wait for something outside of the tree, such as a disk or another
+	// machine: until it returns others are handled by other goroutines. A
+	// wait that nobody is told of is noticed too, but holds others up for 5 ms.
+	Wait(ctx context.Context)
+}
+
 // A SourceConfig says how a source is told of its packets.
 type SourceConfig struct {
 	Window int // packets under way at once; 0 is 64

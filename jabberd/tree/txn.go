@@ -23,6 +23,7 @@ type txn struct {
 	done    chan struct{} // made when asked for
 	timer   *time.Timer
 	escaped bool // a context was made from it
+	waits   bool // its goroutine does not count as working; see module.Waiter
 	ended   error
 }
 
@@ -57,8 +58,12 @@ func (w *worker) begin(d *delivery) *txn {
 func (t *txn) end() {
 	t.mu.Lock()
 	t.d = nil
-	escaped := t.escaped
+	escaped, waits := t.escaped, t.waits
+	t.waits = false
 	t.mu.Unlock()
+	if waits {
+		t.w.e.workers.waiting(false)
+	}
 	t.answer = nil
 	if escaped {
 		t.stop(context.Canceled)

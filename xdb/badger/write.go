@@ -42,6 +42,9 @@ func (s *Store) Change(ctx context.Context, owner string, changes []xdb.Change) 
 	return s.ask(ctx, &request{owner: owner, changes: changes})
 }
 
+// Waits implements xdb.Slow: the writer commits together what was asked meanwhile.
+func (s *Store) Waits() bool { return true }
+
 // write is the writer. It ends with the queue.
 func (s *Store) write() {
 	defer close(s.ended)

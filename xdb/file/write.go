@@ -34,6 +34,9 @@ func (s *Store) Change(_ context.Context, owner string, changes []xdb.Change) er
 	return s.applyBatch(owner, edits)
 }
 
+// Waits implements xdb.Slow.
+func (s *Store) Waits() bool { return s.opt.Sync }
+
 // An edit is what is to be done to a namespace.
 type edit struct {
 	*space

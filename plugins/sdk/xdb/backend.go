@@ -40,6 +40,13 @@ type Backend interface {
 	Owners(ctx context.Context, domain, ns, after string, max int) ([]string, error)
 }
 
+// A Slow backend has Change and Drop wait, for a disk or another machine, if
+// Waits reports so. Others are answered meanwhile.
+type Slow interface {
+	Backend
+	Waits() bool
+}
+
 // ErrPass is returned by a Backend that has nothing to do with an owner or a
 // namespace, such as one that knows accounts only: the next in the chain is asked.
 var ErrPass = errors.New("xdb: not mine")

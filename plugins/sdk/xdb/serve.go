@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
@@ -35,6 +36,7 @@ func Serve(env Answerer, backend Backend, name string) *Server {
 type exchange struct {
 	*packet.Packet
 	backend Backend
+	env     Answerer
 	keys    []string
 	items   []Item
 	changes []Change
@@ -78,7 +80,7 @@ func (s *Server) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict, 
 	}
 	x := exchanges.Get().(*exchange)
 	defer x.release()
-	x.Packet, x.backend = p, s.backend
+	x.Packet, x.backend, x.env = p, s.backend, s.env
 	if err := op.run(x, ctx); err != nil {
 		return verdictOf(p, err)
 	}
@@ -233,6 +235,7 @@ func (x *exchange) change(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil { // nobody waits for it any more
 		return err
 	}
+	x.wait(ctx)
 	if err = x.backend.Change(ctx, x.To, x.changes); err != nil {
 		if x.Flags&packet.Redelivered == 0 || !x.doneBefore(ctx) {
 			return err
@@ -242,6 +245,15 @@ func (x *exchange) change(ctx context.Context) (err error) {
 		x.body = appendDone(x.body, &x.changes[i], x.NS)
 	}
 	return nil
+}
+
+// wait lets others be answered while a slow backend makes a change.
+func (x *exchange) wait(ctx context.Context) {
+	if slow, ok := x.backend.(Slow); ok && slow.Waits() {
+		if v, ok := x.env.(module.Waiter); ok {
+			v.Wait(ctx)
+		}
+	}
 }
 
 // doneBefore reports whether a transaction that is handled again and refused
