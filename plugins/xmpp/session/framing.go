@@ -11,16 +11,13 @@ type Framing uint8
 const (
 	Document Framing = iota // a stream is an XML document: TCP, RFC 6120
 	Messages                // elements open and close it, all stand alone: WebSocket, RFC 7395
-	Bodies                  // what carries the elements says it: BOSH, XEP-0206
+	Bodies                  // what carries the elements says it, and is told of the end by an end tag: BOSH, XEP-0206
 )
 
 // appendClose writes the end of the stream.
 func (f Framing) appendClose(dst []byte) []byte {
-	switch f {
-	case Messages:
+	if f == Messages {
 		return append(dst, stream.CloseFrame...)
-	case Bodies:
-		return dst
 	}
 	return append(dst, stream.Close...)
 }
