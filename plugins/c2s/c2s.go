@@ -36,7 +36,7 @@ import (
 var Module = define(nil)
 
 func define(routes *web.Routes) module.Module {
-	m := module.Define("c2s", "Connections of clients: XMPP streams over TCP with STARTTLS or direct TLS, over WebSocket, and SASL. "+
+	m := module.Define("c2s", "Connections of clients: XMPP streams over TCP with STARTTLS or direct TLS, over WebSocket and BOSH, and SASL. "+
 		"Each client's stanzas go to its session as packets of kind session.", module.On(packet.Session),
 		func(env module.Env, a Args) (packet.Handler, error) { return newService(env, a, routes) })
 	m.XEPs = standards
@@ -55,6 +55,7 @@ type Args struct {
 	Stanza    module.Size     `json:"max_stanza" default:"256KiB" doc:"The largest stanza taken from a client; a larger one ends its stream."`
 	Buffer    module.Size     `json:"max_buffer" default:"1MiB" doc:"What may wait to be written to one client; a client that reads too slowly for it loses its connection."`
 	WebSocket *websocketArgs  `json:"websocket" doc:"Streams over WebSocket (RFC 7395), which the module http of the same process serves."`
+	BOSH      *boshArgs       `json:"bosh" doc:"Streams over HTTP requests (XEP-0124, XEP-0206), which the module http of the same process serves."`
 	Max       int             `json:"max_connections" default:"100000" doc:"Connections at once; further ones are told resource-constraint."`
 }
 
@@ -186,7 +187,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	close(s.up)
 	if s.hung != nil && !s.routes.Served() {
-		s.env.Log().Warn("nobody serves WebSocket: there is no http in this process")
+		s.env.Log().Warn("nobody serves WebSocket and BOSH: there is no http in this process")
 	}
 	if a := s.args.WebSocket; a != nil && a.Ping > 0 {
 		s.wg.Go(func() { s.pingAll(ctx) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/plugins/sdk/web"
@@ -11,16 +12,27 @@ import (
 	"github.com/jabberii/server/plugins/xmpp/session"
 )
 
-// With returns the module with WebSocket, which is hung up on routes.
+// With returns the module with WebSocket and BOSH, which are hung up on routes.
 func With(routes *web.Routes) module.Module { return define(routes) }
 
 // hang hangs up what clients reach by HTTP.
 func (s *Service) hang() error {
+	var routes []web.Route
 	if a := s.args.WebSocket; a != nil {
-		return s.hangAt(web.Route{
-			Path: a.Path, Handler: http.HandlerFunc(s.serveWebSocket),
-			Rel: "urn:xmpp:alt-connections:websocket", WebSocket: true,
+		routes = append(routes, web.Route{
+			Path: a.Path, Handler: http.HandlerFunc(s.serveWebSocket), Rel: "urn:xmpp:alt-connections:websocket", WebSocket: true,
 		})
+	}
+	if a := s.args.BOSH; a != nil {
+		routes = append(routes, web.Route{
+			Path: a.Path, Handler: s.newBOSH(), Rel: "urn:xmpp:alt-connections:xbosh", Methods: "POST, OPTIONS",
+		})
+	}
+	for _, r := range routes {
+		if err := s.hangAt(r); err != nil {
+			s.takeDown()
+			return err
+		}
 	}
 	return nil
 }
@@ -43,23 +55,35 @@ func (s *Service) takeDown() {
 
 // checkWeb reports what cannot be served.
 func (s *Service) checkWeb() error {
-	if s.args.WebSocket != nil && s.routes == nil {
-		return module.BadArg("websocket", "this program has nobody who serves HTTP")
+	const nobody = "this program has nobody who serves HTTP"
+	ws, b := s.args.WebSocket, s.args.BOSH
+	switch {
+	case ws != nil && s.routes == nil:
+		return module.BadArg("websocket", nobody)
+	case b != nil && s.routes == nil:
+		return module.BadArg("bosh", nobody)
+	case ws != nil && !strings.HasPrefix(ws.Path, "/"):
+		return module.BadArg("websocket.path", "%q does not begin with a slash", ws.Path)
+	case b != nil && !strings.HasPrefix(b.Path, "/"):
+		return module.BadArg("bosh.path", "%q does not begin with a slash", b.Path)
+	case b != nil && ws != nil && b.Path == ws.Path:
+		return module.BadArg("bosh.path", "is that of websocket too")
+	case b != nil && (b.Hold < 0 || b.Hold > 10):
+		return module.BadArg("bosh.hold", "is %d, not 0 to 10", b.Hold)
 	}
 	return nil
 }
 
-// admit takes a client that comes by HTTP, or tells it that it cannot.
-func (s *Service) admit(w http.ResponseWriter, r *http.Request) bool {
+// admit reports whether there is room for a client that comes by HTTP, and counts it.
+func (s *Service) admit(ctx context.Context) bool {
 	select {
 	case <-s.up:
-	case <-r.Context().Done():
+	case <-ctx.Done():
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ending || s.open.Load() >= int64(s.args.Max) {
-		http.Error(w, "There is no room for a further connection.", http.StatusServiceUnavailable)
 		return false
 	}
 	s.open.Add(1)
@@ -80,20 +104,10 @@ func isFrom(r *http.Request, origins []string) bool {
 	return origin == "" || slices.Contains(origins, "*") || slices.Contains(origins, origin)
 }
 
-// channelOf is what is known of a connection by HTTP. SASL is bound to it only if
-// the client's own TLS ends here.
-func channelOf(c web.Client) sasl.Channel {
-	channel := sasl.Channel{Secure: c.Secure}
-	if c.TLS != nil {
-		channel.Bindings = sasl.TLSBindings(c.TLS, nil)
-	}
-	return channel
-}
-
 // liveOverWeb is the life of a connection by HTTP.
-func (c *conn) liveOverWeb(client web.Client) {
+func (c *conn) liveOverWeb(channel sasl.Channel) {
 	c.live(func(_ context.Context, r *session.Receiver) error {
-		r.Secured(channelOf(client))
+		r.Secured(channel)
 		return nil
 	})
 }

@@ -53,7 +53,8 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Pages of this origin may not connect.", http.StatusForbidden)
 		return
 	}
-	if !s.admit(w, r) {
+	if !s.admit(r.Context()) {
+		http.Error(w, "There is no room for a further connection.", http.StatusServiceUnavailable)
 		return
 	}
 	nc, early, err := websocket.Accept(w, r)
@@ -63,7 +64,11 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	c, client := &conn{s: s}, web.ClientOf(r)
 	c.overWebSocket(nc, early, client)
-	go c.liveOverWeb(client) // the request, with all that it has, ends here
+	channel := sasl.Channel{Secure: client.Secure}
+	if client.TLS != nil {
+		channel.Bindings = sasl.TLSBindings(client.TLS, nil)
+	}
+	go c.liveOverWeb(channel) // the request, with all that it has, ends here
 }
 
 // answer sends what the reader answers by itself.

@@ -330,6 +330,10 @@ func (s *Session) Next(waits func()) (*xml.Token, error) {
 // readable reports whether Next need not wait.
 func (s *Session) readable() bool { return !s.in.empty() || s.over }
 
+// Rest gives back what Next needs only while something comes. The last token is
+// no longer valid.
+func (s *Session) Rest() { s.scanner.Park() }
+
 // SetReadDeadline is that of [net.Conn], for Next.
 func (s *Session) SetReadDeadline(at time.Time) error {
 	s.mu.Lock()
@@ -349,7 +353,6 @@ func (s *Session) awake() {
 func (s *Session) Park(x Sleeper) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.scanner.Park()
 	s.sleeper = x
 	if s.readable() {
 		s.signal()
