@@ -55,7 +55,7 @@ func byCertificate(store *xdb.Store, domain string) func(context.Context, *x509.
 		} else if len(said) > 1 {
 			return "", sasl.InvalidAuthzid
 		}
-		found, err := account.Exists(ctx, store, who.String())
+		found, err := account.Enabled(ctx, store, who.String())
 		if err == nil && !found {
 			err = sasl.ErrNoAccount
 		}

@@ -3,7 +3,7 @@
 //
 // Namespace "auth" of an account has an item for each hash function of SCRAM,
 // "scram-sha-256" and so on, whose value is in the form of RFC 5803. An account
-// exists if it has one.
+// exists if it has one. While it also has an item "disabled", nobody logs in.
 package account
 
 import (
@@ -32,11 +32,15 @@ var (
 func item(h sasl.Hash) string { return "scram-" + strings.ToLower(string(h)) }
 
 // Keys returns the keys that an account, a bare JID, has for a hash function,
-// with "" the best that it has. Without any the error is sasl.ErrNoAccount.
+// with "" the best that it has. Without any, or if the account is disabled, the
+// error is sasl.ErrNoAccount.
 func Keys(ctx context.Context, store *xdb.Store, jid string, hash sasl.Hash) (sasl.Keys, error) {
 	items, err := store.GetAll(ctx, jid, NS)
 	if err != nil {
 		return sasl.Keys{}, err
+	}
+	if has(items, disabledKey) {
+		return sasl.Keys{}, sasl.ErrNoAccount
 	}
 	for _, h := range hashes {
 		if hash != "" && hash != h {
@@ -52,13 +56,10 @@ func Keys(ctx context.Context, store *xdb.Store, jid string, hash sasl.Hash) (sa
 	return sasl.Keys{}, sasl.ErrNoAccount
 }
 
-// Exists reports whether there is an account.
+// Exists reports whether there is an account, disabled or not.
 func Exists(ctx context.Context, store *xdb.Store, jid string) (bool, error) {
-	_, err := Keys(ctx, store, jid, "")
-	if errors.Is(err, sasl.ErrNoAccount) {
-		return false, nil
-	}
-	return err == nil, err
+	items, err := store.GetAll(ctx, jid, NS)
+	return exists(items), err
 }
 
 // Add makes an account.

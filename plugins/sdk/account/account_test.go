@@ -94,3 +94,41 @@ func TestAccount(t *testing.T) {
 		t.Errorf("removed twice: %v", err)
 	}
 }
+
+// Nobody logs in with an account that is disabled, which is there all the same.
+func TestDisabled(t *testing.T) {
+	ctx, store := context.Background(), store(t)
+	const jid = "ann@example.org"
+	if err := account.Disable(ctx, store, jid); !errors.Is(err, account.ErrNone) {
+		t.Errorf("nobody disabled: %v", err)
+	}
+	if err := account.Add(ctx, store, jid, "secret"); err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, enabled bool) {
+		t.Helper()
+		_, err := account.Keys(ctx, store, jid, "")
+		if (err == nil) != enabled || err != nil && !errors.Is(err, sasl.ErrNoAccount) {
+			t.Errorf("%s: keys: %v", what, err)
+		}
+		if got, err := account.Enabled(ctx, store, jid); got != enabled || err != nil {
+			t.Errorf("%s: enabled %v, %v", what, got, err)
+		}
+		if there, err := account.Exists(ctx, store, jid); !there || err != nil {
+			t.Errorf("%s: exists %v, %v", what, there, err)
+		}
+	}
+	check("new", true)
+	if err := account.Disable(ctx, store, jid); err != nil {
+		t.Fatal(err)
+	}
+	check("disabled", false)
+	if err := account.SetPassword(ctx, store, jid, "other"); err != nil {
+		t.Fatal(err)
+	}
+	check("with another password", false)
+	if err := account.Enable(ctx, store, jid); err != nil {
+		t.Fatal(err)
+	}
+	check("enabled again", true)
+}
