@@ -68,6 +68,9 @@ service "users" {
   load "time" {}
   load "last" {}
 
+  # Who may run the host from a client (accounts, sessions, announcements):
+  # load "admin" { admins = ["ann@example.org"] }
+
   # Whom to turn to about the host:
   # load "contact" { admin = ["xmpp:ann@example.org", "mailto:ann@example.org"] }
 

@@ -3,6 +3,7 @@ package main
 
 import (
 	"github.com/jabberii/server/basemods/load"
+	"github.com/jabberii/server/plugins/admin"
 	"github.com/jabberii/server/plugins/c2s"
 	"github.com/jabberii/server/plugins/contact"
 	"github.com/jabberii/server/plugins/events"
@@ -21,6 +22,7 @@ import (
 func main() {
 	routes := new(web.Routes)
 	sdk.Serve(load.With(
+		admin.Module,
 		c2s.With(routes),
 		contact.Module,
 		events.Module,

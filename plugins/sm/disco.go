@@ -47,7 +47,7 @@ func (s *Service) discover(ctx context.Context, p *packet.Packet, el *xml.Elemen
 	switch {
 	case p.Type != "get" || el.Name() != "query":
 		return packet.Pass, packet.Refuse("bad-request", "")
-	case !disco.IsWhole(node):
+	case !disco.IsWhole(node) && (node != disco.Commands || el.NS() != ns.DiscoItems):
 		return packet.Pass, packet.Refuse("item-not-found", "")
 	}
 	a.Take(el)

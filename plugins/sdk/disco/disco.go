@@ -39,6 +39,19 @@ func AsksInfo(p *packet.Packet) bool { return asks(p, ns.DiscoInfo) }
 // AsksItems reports whether p asks what belongs to a host or an account.
 func AsksItems(p *packet.Packet) bool { return asks(p, ns.DiscoItems) }
 
+// Commands is the node below which commands are listed (XEP-0050).
+const Commands = "http://jabber.org/protocol/commands"
+
+// AsksCommands reports whether p asks for the commands of a host or an account:
+// items of which each, added with [AddItem], has its node.
+func AsksCommands(p *packet.Packet) bool {
+	if !request.Is(p) || p.Type != "get" {
+		return false
+	}
+	el, ok := xml.First(p.Body, ns.Client)
+	return ok && el.Is("query", ns.DiscoItems) && el.Attr("node") == Commands
+}
+
 // OfHost reports whether p, of which one of the above is true, is about a host
 // and not about an account.
 func OfHost(p *packet.Packet) bool { return packet.Local(p.To) == "" }

@@ -42,6 +42,10 @@ func TestAsks(t *testing.T) {
 			t.Errorf("%s: asks for items: %v", name, got)
 		}
 	}
+	commands := get("example.org", "<query xmlns='"+items+"' node='http://jabber.org/protocol/commands'/>")
+	if !disco.AsksCommands(commands) || disco.AsksItems(commands) || disco.AsksCommands(get("example.org", "<query xmlns='"+items+"'/>")) {
+		t.Error("commands and items are not told apart")
+	}
 	if !disco.OfHost(get("example.org", whole)) || disco.OfHost(get("bob@example.org", whole)) {
 		t.Error("a host and an account are not told apart")
 	}

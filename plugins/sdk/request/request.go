@@ -13,8 +13,11 @@
 package request
 
 import (
+	"errors"
+
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/stanza"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
@@ -47,4 +50,14 @@ func IsOwn(p *packet.Packet) bool { return packet.Bare(p.From) == p.To }
 // Result is the answer to a request, with a body that may be nil.
 func Result(p *packet.Packet, body []byte) *packet.Packet {
 	return &packet.Packet{Kind: packet.Normal, To: p.From, From: p.To, Name: "iq", Type: "result", ID: p.ID, Body: body}
+}
+
+// Reject returns an error as senders are told it: that of a package of XMPP,
+// *stanza.Error, as a *packet.Reject, any other as it is.
+func Reject(err error) error {
+	var e *stanza.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	return &packet.Reject{Condition: string(e.Condition), Type: string(e.Type), Text: e.Text}
 }
