@@ -108,6 +108,9 @@ func (s *Service) greet(x *session) {
 			attrs = xml.AppendAttr(attrs, "id", m.name(x.token))
 			attrs = xml.AppendAttr(attrs, "max", strconv.Itoa(int(m.max.Seconds())))
 			attrs = xml.AppendAttr(attrs, "resume", "true")
+			if location := s.args().Management.Location; location != "" {
+				attrs = xml.AppendAttr(attrs, "location", location)
+			}
 		}
 	case isResumed:
 		p.Name = "resumed"

@@ -123,7 +123,10 @@ func (s *Service) forget(ctx context.Context, jid string) (ended int, err error)
 			return ended, err
 		}
 	}
-	for _, space := range []string{rosterNS, removedNS} {
+	if err := s.departures.drop(ctx, jid); err != nil {
+		return ended, err
+	}
+	for _, space := range []string{rosterNS, removedNS, lastNS} {
 		if err := s.store.Drop(ctx, jid, space, ""); err != nil {
 			return ended, err
 		}

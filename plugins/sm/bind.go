@@ -77,7 +77,18 @@ func (s *Service) open(full jid.JID, p *packet.Packet) (x *session, old replaced
 	defer s.accounts.release(a)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if before := a.bound(full.Resource()); before != nil {
+	before := a.bound(full.Resource())
+	if before != nil && !before.conn.IsZero() { // one that is lost makes room in any case
+		switch s.args().Conflict {
+		case "refuse":
+			return nil, old, packet.Refuse("conflict", "another connection has the resource")
+		case "rename":
+			if full, before = rename(a, full), nil; full.IsZero() {
+				return nil, old, packet.Refuse("conflict", "another connection has the resource")
+			}
+		}
+	}
+	if before != nil {
 		old = replaced{session: before, condition: "conflict"}
 	} else if len(a.sessions) >= s.args().Sessions {
 		if old.session = oldestLost(a); old.session == nil {
@@ -96,6 +107,16 @@ func (s *Service) open(full jid.JID, p *packet.Packet) (x *session, old replaced
 	a.sessions = append(a.sessions, x)
 	s.journalState(x)
 	return x, old, nil
+}
+
+// rename returns a full JID of an account that no session has.
+func rename(a *account, full jid.JID) jid.JID {
+	for {
+		other, err := full.WithResource(newResource())
+		if err != nil || a.bound(other.Resource()) == nil {
+			return other
+		}
+	}
 }
 
 // oldestLost returns the session of an account that has been without a

@@ -194,7 +194,7 @@ func explainIQ(a *account, p *packet.Packet) (packet.Verdict, string) {
 	}
 	if el, ok := xml.First(p.Body, ns.Client); ok {
 		switch el.NS() {
-		case ns.Roster, ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Carbons:
+		case ns.Roster, ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Carbons, lastSpace:
 			return packet.Claim, "the server answers for " + a.jid
 		}
 	}

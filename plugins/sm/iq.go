@@ -14,6 +14,11 @@ import (
 // for which the server answers (RFC 6121 section 8.5).
 func (s *Service) iq(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
 	if packet.Resource(p.To) != "" {
+		if asksLast(p) {
+			if err := s.mayAskLast(ctx, p); err != nil {
+				return packet.Pass, err
+			}
+		}
 		return s.iqToSession(ctx, p)
 	}
 	if p.Type != "get" && p.Type != "set" {
@@ -36,6 +41,8 @@ func (s *Service) iq(ctx context.Context, p *packet.Packet) (packet.Verdict, err
 		return s.blockingIQ(ctx, p, &el)
 	case privacy.NS:
 		return s.listsIQ(ctx, p, &el)
+	case lastSpace:
+		return s.lastActivity(ctx, p)
 	case ns.Session:
 		return s.oldSession(ctx, p)
 	}

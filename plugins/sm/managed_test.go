@@ -189,6 +189,29 @@ func testEnableNeedsASession(t *testing.T) {
 	expect(t, "request", c.got())
 }
 
+// What the client is told when it is enabled (XEP-0198 section 3).
+func TestEnabledTells(t *testing.T) {
+	for args, tests := range map[string]map[string]string{
+		`{"management":{"resume":"2m","location":"[::1]:5222"}}`: {
+			"resume='true'": "resume='true' max='120' location='[::1]:5222'", "resume='1' max='60'": "resume='true' max='60' location='[::1]:5222'",
+			"resume='true' max='600'": "resume='true' max='120' location='[::1]:5222'", "": "resume='' max='' location=''",
+		},
+		`{"management":{"resume":"0"}}`: {"resume='true'": "resume='' max='' location=''"},
+	} {
+		for attrs, want := range tests {
+			bubble(t, args+attrs, func(t *testing.T) {
+				ann := newWorld(t, args, "ann@localhost").login("ann@localhost/phone")
+				ann.send(`<enable xmlns='%s' %s/>`, ns.StreamManagement, attrs)
+				p := ann.take()[0]
+				got := fmt.Sprintf("resume='%s' max='%s' location='%s'", attr(&p, "resume"), attr(&p, "max"), attr(&p, "location"))
+				if p.Name != "enabled" || got != want || (attr(&p, "id") == "") != (attr(&p, "resume") == "") {
+					t.Errorf("%s%s, want %s", p.Name, p.Attrs, want)
+				}
+			})
+		}
+	}
+}
+
 func TestResume(t *testing.T) { synctest.Test(t, testResume) }
 
 func testResume(t *testing.T) {

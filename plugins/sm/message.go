@@ -7,6 +7,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	auth "github.com/jabberii/server/plugins/sdk/account"
 	"github.com/jabberii/server/plugins/xmpp/carbons"
+	"github.com/jabberii/server/plugins/xmpp/privacy"
 )
 
 // stanza handles a stanza for one of the hosts.
@@ -135,6 +136,9 @@ func (s *Service) deliverMessage(ctx context.Context, p *packet.Packet, guarded 
 		x := s.full(targets)
 		if where == toSessions && x == nil {
 			copies = a.copied(carbons.Received, p, targets, rest[:0])
+			if guarded {
+				copies = a.admitted(copies, privacy.Inbound(p.Name, p.Type), p.From)
+			}
 			x = s.full(copies)
 		}
 		if where == toSessions && x == nil {

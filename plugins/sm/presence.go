@@ -149,8 +149,10 @@ func (s *Service) clientUnavailable(t *act, x *session, p *packet.Packet) error 
 		a.mu.Unlock()
 		return nil
 	}
-	audience := a.audience(x)
-	x.presence, x.priority = nil, 0
+	audience, wasAvailable := a.audience(x), x.presence != nil
+	if x.presence, x.priority = nil, 0; wasAvailable {
+		s.leaves(a, statusOf(p))
+	}
 	s.leaveSpool(a, x)
 	for jid := range x.directed {
 		s.journalDirected(x, jid, false)
@@ -204,6 +206,7 @@ func (s *Service) gone(e *errand, x *session) {
 	audience := a.audience(x)
 	if x.presence != nil {
 		t.showOwn(a, q)
+		s.leaves(a, "")
 	}
 	a.mu.Unlock()
 	for _, jid := range audience {

@@ -27,6 +27,7 @@ package sm
 
 import (
 	"context"
+	"net"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -54,6 +55,7 @@ func define() module.Module {
 type Args struct {
 	Sessions   int           `json:"max_sessions" default:"20" doc:"Sessions that an account may have at once, those that wait to be resumed included."`
 	Directed   int           `json:"max_directed" default:"1000" doc:"Addresses outside of its roster, such as rooms, to which one session may show its presence."`
+	Conflict   string        `json:"conflict" default:"replace" enum:"replace,refuse,rename" doc:"What becomes of a client that asks for a resource which another connection has (RFC 6120 section 7.7.2.2): it replaces that one, it is refused, or it gets another resource."`
 	Journal    string        `json:"journal" doc:"Folder of the journal of sessions, below the data folder; by default sm/ and the section's name."`
 	Durability string        `json:"durability" default:"process" enum:"process,disk" doc:"What acknowledged stanzas outlive: the death of the process, or also that of the machine, for which every acknowledgement waits for the disk."`
 	Unknown    string        `json:"tell_unknown" default:"local" enum:"local,all,none" doc:"Who is told that there is no account which a message is for: users of this server, everybody, or nobody. Others cannot find out which accounts there are."`
@@ -72,11 +74,12 @@ type offlineArgs struct {
 }
 
 type managementArg struct {
-	Resume  module.Duration `json:"resume" default:"10m" doc:"How long a session whose connection is lost waits to be resumed. 0 offers acknowledgements only."`
-	Queue   int             `json:"queue" default:"1000" doc:"Stanzas that may wait for their acknowledgement by one client; with more its senders wait, and if the client acknowledges nothing for two seconds its session ends, and messages are kept as if it had not been there."`
-	Size    module.Size     `json:"size" default:"4MiB" doc:"What these stanzas may take in memory."`
-	Request int             `json:"request" default:"10" doc:"After so many stanzas the client is asked for an acknowledgement; after fewer, two seconds later."`
-	Timeout module.Duration `json:"timeout" default:"1m" doc:"How long a client may take to acknowledge when asked; then its connection counts as lost."`
+	Resume   module.Duration `json:"resume" default:"10m" doc:"How long a session whose connection is lost waits to be resumed. 0 offers acknowledgements only."`
+	Queue    int             `json:"queue" default:"1000" doc:"Stanzas that may wait for their acknowledgement by one client; with more its senders wait, and if the client acknowledges nothing for two seconds its session ends, and messages are kept as if it had not been there."`
+	Size     module.Size     `json:"size" default:"4MiB" doc:"What these stanzas may take in memory."`
+	Request  int             `json:"request" default:"10" doc:"After so many stanzas the client is asked for an acknowledgement; after fewer, two seconds later."`
+	Location string          `json:"location" doc:"Where clients are asked to reconnect to when they have lost their connection, HOST:PORT; by default where they find the server anyway."`
+	Timeout  module.Duration `json:"timeout" default:"1m" doc:"How long a client may take to acknowledge when asked; then its connection counts as lost."`
 }
 
 // Service is the handler: the sessions of one section.
@@ -91,6 +94,8 @@ type Service struct {
 	rooms    sync.Pool // of *queueRoom
 	keys     xdb.Clock // of offline messages
 	dying    graves
+
+	departures departures // of accounts
 
 	ctx        context.Context // of what sm does of its own accord
 	stop       context.CancelFunc
@@ -136,6 +141,10 @@ func (a *Args) check() error {
 		return module.BadArg("management.request", "must be at least 1")
 	case a.Management.Timeout.Std() < time.Second:
 		return module.BadArg("management.timeout", "must be at least 1s")
+	case a.Management.Location != "":
+		if _, port, err := net.SplitHostPort(a.Management.Location); err != nil || port == "" {
+			return module.BadArg("management.location", "must be HOST:PORT")
+		}
 	}
 	return nil
 }

@@ -25,6 +25,9 @@ func TestArguments(t *testing.T) {
 		`{"management":{"size":"1"}}`:        "management.size",
 		`{"management":{"request":0}}`:       "management.request",
 		`{"management":{"timeout":"500ms"}}`: "management.timeout",
+		`{"management":{"location":"here"}}`: "management.location",
+		`{"conflict":"fight"}`:               "conflict",
+		`{"tell_unknown":"some"}`:            "tell_unknown",
 	} {
 		_, err := sm.Module.New(&env{}, []byte(args))
 		var bad *module.ArgError
@@ -109,6 +112,30 @@ func TestBind(t *testing.T) {
 			expect(t, "the newer", c.got(), "message:chat bob@elsewhere>ann@localhost/phone <body>x</body>")
 		})
 	})
+	for policy, want := range map[string]struct{ older, newer string }{
+		"replace": {"end:conflict", "ann@localhost/phone"}, "refuse": {"", "ann@localhost"}, "rename": {"", "another"},
+	} {
+		bubble(t, "a conflict: "+policy, func(t *testing.T) {
+			w := newWorld(t, `{"conflict":"`+policy+`"}`)
+			old, c := w.manage("ann@localhost/phone", false), w.connect("ann@localhost")
+			c.send(bind, "<resource>phone</resource>")
+			expect(t, "the older", old.got(), words(want.older)...)
+			switch address := c.address; {
+			case want.newer == "another" && (address == "ann@localhost/phone" || packet.Resource(address) == ""):
+				t.Errorf("the newer is %s, want another resource", address)
+			case want.newer != "another" && address != want.newer:
+				t.Errorf("the newer is %s, want %s", address, want.newer)
+			}
+			if policy == "refuse" {
+				expect(t, "the newer", c.got(), "iq:error >ann@localhost conflict")
+				old.lose()
+				c.send(bind, "<resource>phone</resource>")
+				if c.address != "ann@localhost/phone" {
+					t.Errorf("a session that is lost keeps its resource: %q", c.got())
+				}
+			}
+		})
+	}
 	t.Run("too many", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, `{"max_sessions":2}`)
