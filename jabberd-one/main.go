@@ -20,6 +20,7 @@ import (
 	"github.com/jabberii/server/logmods/stdout"
 	"github.com/jabberii/server/logmods/syslog"
 	"github.com/jabberii/server/logmods/to"
+	"github.com/jabberii/server/plugins/acme"
 	"github.com/jabberii/server/plugins/admin"
 	"github.com/jabberii/server/plugins/c2s"
 	"github.com/jabberii/server/plugins/contact"
@@ -53,6 +54,7 @@ func modules() []module.Module {
 func services() module.Module {
 	routes := new(web.Routes)
 	return load.With(
+		acme.Module,
 		admin.Module,
 		c2s.With(routes),
 		contact.Module,

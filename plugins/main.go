@@ -3,6 +3,7 @@ package main
 
 import (
 	"github.com/jabberii/server/basemods/load"
+	"github.com/jabberii/server/plugins/acme"
 	"github.com/jabberii/server/plugins/admin"
 	"github.com/jabberii/server/plugins/c2s"
 	"github.com/jabberii/server/plugins/contact"
@@ -22,6 +23,7 @@ import (
 func main() {
 	routes := new(web.Routes)
 	sdk.Serve(load.With(
+		acme.Module,
 		admin.Module,
 		c2s.With(routes),
 		contact.Module,
