@@ -24,6 +24,7 @@ type account struct {
 	// Offline messages, see offline.go and spool.go.
 	spool     *spool              // being delivered; nil if not
 	retrying  bool                // spoolLater will
+	exists    moment              // until then it is known to
 	appending bool                // somebody adds one
 	storing   int                 // messages on their way into storage
 	kept      int                 // messages that got there, or did not

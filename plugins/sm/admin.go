@@ -133,6 +133,7 @@ func (s *Service) forget(ctx context.Context, jid string) (ended int, err error)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.exists, a.stored = 0, -1
 	r.contacts, r.requests, r.version = contacts{}, 0, 0
 	a.guard.Store(open)
 	return ended, nil

@@ -18,6 +18,10 @@ import (
 // what comes meanwhile is put behind them.
 const offlineNS = "offline"
 
+// believed is how long an account that exists is not asked for again. One that
+// is removed meanwhile with jabberd's own command is asked for at once.
+const believed = moment(10 * time.Second / tick)
+
 // keep stores a message for an account that has nobody to take it. It reports
 // false if meanwhile there is somebody.
 func (s *Service) keep(ctx context.Context, p *packet.Packet) (bool, error) {
@@ -29,7 +33,7 @@ func (s *Service) keep(ctx context.Context, p *packet.Packet) (bool, error) {
 		a.mu.Unlock()
 		return false, nil
 	}
-	known := len(a.sessions) > 0
+	known := len(a.sessions) > 0 || s.clock.now() < a.exists
 	a.storing++
 	a.mu.Unlock()
 	err := s.storeMessage(ctx, a, p, known)
@@ -56,6 +60,9 @@ func (s *Service) storeMessage(ctx context.Context, a *account, p *packet.Packet
 		} else if !there {
 			return nil
 		}
+		a.mu.Lock()
+		a.exists = s.clock.now() + believed
+		a.mu.Unlock()
 	}
 	if isFleeting(p) {
 		return nil

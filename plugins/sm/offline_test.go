@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/plugins/sdk/sessions"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
@@ -319,6 +320,46 @@ func TestOfflineExactlyOnce(t *testing.T) {
 		}
 		if ends := append(bob.ends, ann.ends...); len(ends) > 0 {
 			r.Errorf("streams end with %q", ends)
+		}
+	})
+}
+
+// That an account exists is asked once in a while, and again when it is removed.
+func TestAnAccountIsAskedForOnceInAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{}`, "ann@localhost")
+		asked := 0
+		store := w.storage(nil)
+		w.storage(func(ctx context.Context, q *packet.Packet) (*packet.Packet, error) {
+			if q.NS == "auth" {
+				asked++
+			}
+			return store(ctx, q)
+		})
+		come := func(n, want int) {
+			t.Helper()
+			for range n {
+				if o := w.incoming(`<message from='bob@elsewhere' to='ann@localhost'><body>x</body></message>`); o != packet.Claimed {
+					t.Errorf("the message ended %v", o)
+				}
+			}
+			if asked != want {
+				t.Errorf("asked %d times, want %d", asked, want)
+			}
+			time.Sleep(time.Second)
+		}
+		come(3, 1)
+		come(3, 1)
+		time.Sleep(time.Minute)
+		come(1, 2)
+		if err := w.store.Drop(context.Background(), "ann@localhost", "auth", ""); err != nil {
+			t.Fatal(err)
+		}
+		w.incoming(`<iq type='set' id='1' from='%s' to='localhost'><forget xmlns='%s' of='ann@localhost'/></iq>`, packet.ServerHost, sessions.NS)
+		before := len(w.keptFor("ann@localhost"))
+		come(1, 3)
+		if kept := len(w.keptFor("ann@localhost")); kept != before {
+			t.Error("a message is kept for an account that is gone")
 		}
 	})
 }
