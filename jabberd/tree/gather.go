@@ -37,11 +37,15 @@ func (v *env) Gather(ctx context.Context) {
 }
 
 // finishGathered has handlers finish what they have gathered, and ends those
-// packets. Who comes while somebody else is at it does not wait.
+// packets; what one of them delivers another may gather in turn. Who comes while
+// somebody else is at it does not wait.
 func (e *Engine) finishGathered() {
-	for _, g := range e.gatherings {
-		if g.some.Load() {
-			g.finish(e)
+	for again := true; again; {
+		again = false
+		for _, g := range e.gatherings {
+			if g.some.Load() && g.finish(e) {
+				again = true
+			}
 		}
 	}
 }
@@ -50,21 +54,22 @@ func (e *Engine) hasGathered() bool {
 	return slices.ContainsFunc(e.gatherings, func(g *gathering) bool { return g.some.Load() })
 }
 
-func (g *gathering) finish(e *Engine) {
+// finish reports whether what was gathered has ended.
+func (g *gathering) finish(e *Engine) bool {
 	g.mu.Lock()
 	packets := g.packets
 	g.packets, g.spare = g.spare, nil
 	g.some.Store(false)
 	g.mu.Unlock()
 	if len(packets) == 0 {
-		return
+		return false
 	}
 	if !g.finisher.Finish() {
 		g.mu.Lock()
 		g.packets = slices.Concat(packets, g.packets)
 		g.some.Store(true)
 		g.mu.Unlock()
-		return
+		return false
 	}
 	for _, d := range packets {
 		d.group.release()
@@ -76,4 +81,5 @@ func (g *gathering) finish(e *Engine) {
 		g.spare = packets[:0]
 		g.mu.Unlock()
 	}
+	return true
 }

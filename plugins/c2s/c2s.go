@@ -97,6 +97,8 @@ type Service struct {
 	addresses *jid.Cache
 	open      atomic.Int64
 
+	together together // what is written with others
+
 	mu     sync.Mutex
 	ending bool // no further client by HTTP
 	awake  map[*conn]struct{}

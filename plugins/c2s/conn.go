@@ -317,7 +317,7 @@ func (c *conn) down(ctx context.Context, p *packet.Packet) error {
 			c.managed = true
 			c.mu.Unlock()
 		}
-		c.write(p)
+		c.writeTogether(ctx, p)
 	}
 	return nil
 }

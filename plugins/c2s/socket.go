@@ -74,6 +74,24 @@ func (t *socket) AppendEnd(dst []byte, e *stream.Error) []byte {
 
 func (t *socket) Write(b []byte) (int, error) { return t.net.Write(b) }
 
+// Try implements eager. What goes through TLS may have to wait.
+func (t *socket) Try(b []byte) (n int) {
+	tcp, ok := t.net.(*net.TCPConn)
+	if !ok {
+		return 0
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	// An error comes again with Write.
+	_ = raw.Write(func(fd uintptr) bool {
+		n, _ = syscall.Write(int(fd), b)
+		return true
+	})
+	return max(n, 0)
+}
+
 func (t *socket) Close() error { return t.net.Close() }
 
 func (t *socket) CloseWrite() error {
