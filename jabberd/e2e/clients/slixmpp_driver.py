@@ -8,6 +8,7 @@ that the server sent, as it arrived. The end of standard input ends the program.
 """
 
 import asyncio
+import base64
 import json
 import logging
 import ssl
@@ -152,6 +153,76 @@ class Driver:
                 {"jid": str(jid), "node": node or "", "name": name or ""}
                 for jid, node, name in sorted(listed["disco_items"]["items"], key=str)],
         }
+
+    async def do_card_set(self, name, photo=""):
+        """Publish a vCard (XEP-0054); the photo is in base64."""
+        plugin = self.plugin("xep_0054")
+        card = plugin.make_vcard()
+        card["FN"] = name
+        if photo:
+            card["PHOTO"]["TYPE"] = "image/png"
+            card["PHOTO"]["BINVAL"] = base64.b64decode(photo)
+        await plugin.publish_vcard(card, timeout=IQ_TIMEOUT)
+        return {}
+
+    async def do_card(self, of):
+        answer = await self.plugin("xep_0054").get_vcard(slixmpp.JID(of), local=False, cached=False, timeout=IQ_TIMEOUT)
+        photo = answer["vcard_temp"]["PHOTO"]["BINVAL"] or b""
+        return {"name": answer["vcard_temp"]["FN"], "photo": base64.b64encode(photo).decode()}
+
+    async def do_block(self, jids):
+        await self.plugin("xep_0191").block(list(jids), timeout=IQ_TIMEOUT)
+        return {}
+
+    async def do_unblock(self, jids):
+        await self.plugin("xep_0191").unblock(list(jids), timeout=IQ_TIMEOUT)
+        return {}
+
+    async def do_blocked(self):
+        answer = await self.plugin("xep_0191").get_blocked(timeout=IQ_TIMEOUT)
+        return {"jids": sorted(str(jid) for jid in answer["blocklist"]["items"])}
+
+    async def do_bookmark(self, room, name):
+        """Keep a bookmark in private XML (XEP-0048, XEP-0049)."""
+        bookmarks = self.plugin("xep_0048").stanza.Bookmarks()
+        bookmarks.add_conference(room, nick="me", name=name)
+        await self.plugin("xep_0049").store(bookmarks, timeout=IQ_TIMEOUT)
+        return {}
+
+    async def do_bookmarks(self):
+        self.plugin("xep_0048")
+        answer = await self.plugin("xep_0049").retrieve("bookmarks", timeout=IQ_TIMEOUT)
+        kept = answer["private"]["bookmarks"]["conferences"]
+        return {"rooms": sorted(str(room["jid"]) for room in kept)}
+
+    async def do_command(self, to, node, fields):
+        """Run an ad-hoc command (XEP-0050): fill in its form, if it has one."""
+        plugin = self.plugin("xep_0050")
+        answer = await plugin.send_command(to, node, timeout=IQ_TIMEOUT)
+        if answer["command"]["status"] == "executing":
+            form = answer["command"]["form"]
+            form.reply()
+            for name, value in fields.items():
+                if name not in form.get_fields():
+                    raise Refused("the form has no field " + name)
+                form.get_fields()[name]["value"] = value
+            answer = await plugin.send_command(
+                to, node, action="complete", payload=form, sessionid=answer["command"]["sessionid"], timeout=IQ_TIMEOUT)
+        command = answer["command"]
+        values = {}
+        if command.get_plugin("form", check=True) is not None:
+            for name, field in command["form"].get_fields().items():
+                value = field.get_value(convert=False)
+                values[name] = value if isinstance(value, list) else [value or ""]
+        return {
+            "status": command["status"], "fields": values,
+            "notes": [{"type": kind, "text": text} for kind, text in command["notes"]],
+        }
+
+    def plugin(self, name):
+        if name not in self.stream.plugin:
+            self.stream.register_plugin(name)
+        return self.stream[name]
 
     async def do_ack(self):
         """Ask for an acknowledgement (XEP-0198); those that come are events."""
