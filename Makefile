@@ -127,6 +127,10 @@ bench-storage: bench-build ## measure logins, rosters and offline messages with 
 	@scripts/deps --bench
 	$(LAB) storage $(LABFLAGS)
 
+.PHONY: bench-profile
+bench-profile: bench-build ## profile every process under load: bin/bench/profile (SERVERS=edge CASES="chat chat-acks")
+	$(LAB) profile $(LABFLAGS)
+
 .PHONY: cover
 cover: ## which code the tests reach: bin/cover.html, total on the terminal
 	@mkdir -p bin

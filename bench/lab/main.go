@@ -5,6 +5,7 @@
 //	lab growth     what becomes of the figures when something grows tenfold, and again
 //	lab overload   more than the server can carry
 //	lab storage    logins, rosters and offline messages with several backends
+//	lab profile    where jabberd's processes spend their time under the loads of peers
 package main
 
 import (
@@ -47,10 +48,10 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	measurements := map[string]func(context.Context, *lab) error{
-		"peers": peers, "growth": measureGrowth, "overload": overload, "storage": storage,
+		"peers": peers, "growth": measureGrowth, "overload": overload, "storage": storage, "profile": profile,
 	}
 	if len(args) == 0 || measurements[args[0]] == nil {
-		return fmt.Errorf("usage: lab peers|growth|overload|storage [flags]")
+		return fmt.Errorf("usage: lab peers|growth|overload|storage|profile [flags]")
 	}
 	l := new(lab)
 	flags := flag.NewFlagSet("lab "+args[0], flag.ExitOnError)
