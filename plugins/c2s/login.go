@@ -58,6 +58,7 @@ func (s *Service) host(ctx context.Context, address jid.JID) *session.Host {
 		s.offerLimits(),
 		session.OfferSASL(address, s.authenticator(address.Domain(), secret, !required)),
 		session.Advertise([]byte(sessionFeatures)),
+		&capabilities{s: s, host: address.Domain()},
 	}}
 	if !kept {
 		return h // the next stream looks again

@@ -26,6 +26,7 @@ type road struct {
 func (r *road) Section() string         { return "sm" }
 func (r *road) Log() *slog.Logger       { return slog.New(slog.DiscardHandler) }
 func (r *road) Path(name string) string { return filepath.Join(r.dir, name) }
+func (r *road) Hosts() []string         { return nil }
 func (r *road) Deliver(_ context.Context, p *packet.Packet) error {
 	r.out = append(r.out, *p)
 	return nil

@@ -86,6 +86,7 @@ func (s *Service) advance(now time.Time) {
 	}
 	if before/sweepEvery != s.clock.now()/sweepEvery {
 		s.sweep()
+		s.background.Go(s.askOwn)
 	}
 	s.commit() // what was not worth a write of its own
 	if s.clock.now()%moment(time.Second/tick) == 0 {

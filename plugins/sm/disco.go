@@ -51,6 +51,10 @@ func (s *Service) discover(ctx context.Context, p *packet.Packet, el *xml.Elemen
 		return packet.Pass, packet.Refuse("item-not-found", "")
 	}
 	a.Take(el)
+	if p.From == p.To && disco.OfHost(p) && el.NS() == ns.DiscoInfo {
+		s.keepOwn(ctx, p.To, a)
+		return packet.Claim, nil
+	}
 	if el.NS() == ns.DiscoItems {
 		return s.result(ctx, p, a.AppendItems(nil, node))
 	}

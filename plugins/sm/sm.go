@@ -95,7 +95,8 @@ type Service struct {
 	keys     xdb.Clock // of offline messages
 	dying    graves
 
-	departures departures // of accounts
+	departures   departures // of accounts
+	capabilities capabilities
 
 	ctx        context.Context // of what sm does of its own accord
 	stop       context.CancelFunc
@@ -183,6 +184,7 @@ func (s *Service) Run(ctx context.Context) error {
 	default:
 		s.recover()
 		close(s.ready)
+		s.background.Go(s.askOwn)
 	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()

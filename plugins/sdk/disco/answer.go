@@ -51,14 +51,11 @@ func (a *Answer) Take(query *xml.Element) {
 // may be empty.
 func (a *Answer) AppendInfo(dst []byte, node string) []byte {
 	dst = xml.AppendStart(dst, "query", ns.DiscoInfo, "node", node)
-	slices.SortFunc(a.identities, func(x, y identity) int {
-		return cmp.Or(cmp.Compare(x.category, y.category), cmp.Compare(x.kind, y.kind), cmp.Compare(x.lang, y.lang), cmp.Compare(x.name, y.name))
-	})
-	for _, i := range slices.Compact(a.identities) {
+	a.sort()
+	for _, i := range a.identities {
 		dst = xml.AppendEmpty(dst, "identity", "", "category", i.category, "type", i.kind, "xml:lang", i.lang, "name", i.name)
 	}
-	slices.Sort(a.features)
-	for _, f := range slices.Compact(a.features) {
+	for _, f := range a.features {
 		dst = xml.AppendEmpty(dst, "feature", "", "var", f)
 	}
 	slices.SortFunc(a.forms, slices.Compare)
@@ -66,6 +63,15 @@ func (a *Answer) AppendInfo(dst []byte, node string) []byte {
 		dst = append(dst, f...)
 	}
 	return xml.AppendEnd(dst, "query")
+}
+
+// sort puts all in order, without repetition.
+func (a *Answer) sort() {
+	slices.SortFunc(a.identities, func(x, y identity) int {
+		return cmp.Or(cmp.Compare(x.category, y.category), cmp.Compare(x.kind, y.kind), cmp.Compare(x.lang, y.lang), cmp.Compare(x.name, y.name))
+	})
+	slices.Sort(a.features)
+	a.identities, a.features = slices.Compact(a.identities), slices.Compact(a.features)
 }
 
 // AppendItems appends the answer to a query for items.
