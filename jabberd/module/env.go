@@ -2,6 +2,7 @@ package module
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 
@@ -104,6 +105,14 @@ type SourceConfig struct {
 	// leaves it out, so that a waiting key holds up only itself.
 	Own bool
 
+	// Pass, with Own, is called when the handling of a packet has to wait: what
+	// the source has next is another goroutine's to deliver, which Pass starts.
+	// The Deliver that is under way then returns [ErrPassed], once it need not
+	// wait any more, to a goroutine that has nothing left to do. So who is sent
+	// to and takes nothing does not hold up what goes to others. Nil has the
+	// source wait.
+	Pass func()
+
 	// Batch says that what Deliver has for other processes may wait for Flush,
 	// which the source calls before it waits for anything: so packets that came
 	// together go on together.
@@ -120,6 +129,10 @@ type SourceConfig struct {
 	// slice is valid until it returns. It may be nil.
 	Settled func([]packet.Outcome)
 }
+
+// ErrPassed is returned by Deliver of a [Source] that another goroutine has gone
+// on with; see SourceConfig.Pass.
+var ErrPassed = errors.New("another goroutine delivers for the source")
 
 // A Source is where packets enter the tree: a socket, a timer, a program. It
 // holds a credit for each packet until its outcome, which comes when the

@@ -50,13 +50,14 @@ func (s *source) Deliver(ctx context.Context, p *packet.Packet, tag uint64) erro
 	w := e.worker()
 	defer e.release(w)
 	e.deliver(w, d)
-	if s.config.Own {
-		w.run()
-		if !s.config.Batch {
-			e.flush()
-		}
-	} else {
+	switch {
+	case !s.config.Own:
 		w.handOff()
+	case !w.runFor(s.config.Pass):
+		e.flush()
+		return module.ErrPassed
+	case !s.config.Batch:
+		e.flush()
 	}
 	return nil
 }

@@ -115,6 +115,25 @@ func (w *worker) lead(pass func()) bool {
 	return kept
 }
 
+// runFor works until nothing is left, on the goroutine of a source. If that has
+// to wait, pass is called, if it is not nil. It reports whether that was not
+// needed.
+func (w *worker) runFor(pass func()) bool {
+	if pass == nil {
+		w.run()
+		return true
+	}
+	w.mu.Lock()
+	w.pass = pass
+	w.mu.Unlock()
+	w.run()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	kept := w.pass != nil
+	w.pass = nil
+	return kept
+}
+
 // stuck is called when w has led for long.
 func (w *worker) stuck() {
 	w.handOff()

@@ -48,6 +48,8 @@ type conn struct {
 	pinged atomic.Bool   // by a ping of ours
 	pace   turn.Pace
 
+	finishing atomic.Bool // nothing is read any more
+
 	leaving atomic.Bool // our side of the stream has ended, see end.go
 
 	mu      sync.Mutex
@@ -84,13 +86,21 @@ func (c *conn) live(begin func(ctx context.Context, r *session.Receiver) error) 
 		return
 	}
 	c.domain, c.address = account.Domain(), account.String()
-	c.source = s.env.Source(module.SourceConfig{Window: window, Own: true, Batch: true})
+	c.source = s.env.Source(module.SourceConfig{Window: window, Own: true, Batch: true, Pass: c.pass})
 	s.enter(c)
 	c.run()
 }
 
+// pass has another goroutine go on, while this one waits with a packet that is
+// not its client's to wait for.
+func (c *conn) pass() {
+	if !c.finishing.Load() {
+		go c.run()
+	}
+}
+
 // run sends what the client says to its session until the connection ends, or
-// is parked.
+// is parked, or another goroutine goes on.
 func (c *conn) run() {
 	c.s.waken(c)
 	err := c.read()
@@ -101,7 +111,9 @@ func (c *conn) run() {
 		c.s.waken(c)
 		err = c.read()
 	}
-	c.finish(err)
+	if !errors.Is(err, module.ErrPassed) {
+		c.finish(err)
+	}
 }
 
 // close closes the transport, in one of its two ways, and has whoever reads notice.
@@ -269,7 +281,10 @@ func (c *conn) up(t *xml.Token) error {
 func (c *conn) send(p *packet.Packet) error {
 	c.sent++
 	p.Seq = c.sent
-	if err := c.source.Deliver(c.s.ctx, p, p.Seq); err != nil {
+	switch err := c.source.Deliver(c.s.ctx, p, p.Seq); {
+	case errors.Is(err, module.ErrPassed):
+		return err
+	case err != nil:
 		return &stream.Error{Condition: stream.SystemShutdown}
 	}
 	return nil
@@ -333,6 +348,7 @@ func (c *conn) sync(ctx context.Context, seen uint64) error {
 
 // finish tells the session that its connection has ended.
 func (c *conn) finish(why error) {
+	c.finishing.Store(true)
 	c.s.leave(c) // from here on nobody can believe that a packet has reached the client
 	how := "end"
 	var told *stream.Error
