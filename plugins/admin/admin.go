@@ -232,7 +232,16 @@ func (s *service) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, 
 		return packet.Pass, packet.Bare(p.From) + " gets the message of the day, if there is one that it has not had"
 	}
 	el, ok := request.ToHost(p)
-	if !ok || !el.Is("command", command.NS) {
+	switch {
+	case ok && disco.AsksInfo(p):
+		disco.AddFeature(p, command.NS)
+		return packet.Pass, "adds to what " + p.To + " offers"
+	case ok && disco.AsksCommands(p) && s.isAdmin(p):
+		s.list(p)
+		return packet.Pass, "adds its commands"
+	case ok && s.order(el.Attr("node")) != nil && el.Is("query", ns.DiscoInfo) && p.Type == "get":
+		return packet.Claim, "says what the command is"
+	case !ok || !el.Is("command", command.NS) || p.Type != "set":
 		return packet.Pass, "it is no command of an admin"
 	}
 	switch o := s.order(el.Attr("node")); {

@@ -61,6 +61,9 @@ func (l *last) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict, er
 func (l *last) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, string) {
 	el, ok := request.ToHost(p)
 	switch {
+	case ok && disco.AsksInfo(p):
+		disco.AddFeature(p, space)
+		return packet.Pass, "adds to what " + p.To + " offers"
 	case ok && el.NS() == space && p.Type == "get":
 		return packet.Claim, "answers how long " + p.To + " has been up"
 	case ok && el.NS() == space:

@@ -46,6 +46,7 @@ func TestExplains(t *testing.T) {
 	for body, want := range map[string]string{
 		"<query xmlns='jabber:iq:last'/>": "claim: answers how long example.org has been up",
 		"<ping xmlns='urn:xmpp:ping'/>":   "pass: it does not ask how long a host has been up",
+		"<query xmlns='" + info + "'/>":   "pass: adds to what example.org offers",
 	} {
 		r := h.Explain(&packet.Packet{Name: "iq", Type: "get", ID: "1", From: ann, To: host, Body: []byte(body)})
 		if s := r.Sections[0].Steps[0]; s.Verdict+": "+s.Why != want {

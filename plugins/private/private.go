@@ -183,6 +183,10 @@ func (h *private) room(ctx context.Context, owner string, named map[string]int) 
 
 // Explain says what Handle would do.
 func (h *private) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, string) {
+	if disco.AsksInfo(p) {
+		disco.AddFeature(p, space)
+		return packet.Pass, "adds to what " + p.To + " offers"
+	}
 	el, ok := request.ToAccount(p)
 	switch {
 	case !ok || el.NS() != space:

@@ -72,6 +72,9 @@ func answer(now time.Time) []byte {
 func (c *clock) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, string) {
 	el, ok := request.ToHost(p)
 	switch {
+	case ok && disco.AsksInfo(p):
+		disco.AddFeature(p, space)
+		return packet.Pass, "adds to what " + p.To + " offers"
 	case ok && el.NS() == space && p.Type == "get":
 		return packet.Claim, "answers what time it is at " + p.To
 	case ok && el.NS() == space:

@@ -53,6 +53,7 @@ func TestExplains(t *testing.T) {
 	for body, want := range map[string]string{
 		"<time xmlns='urn:xmpp:time'/>": "claim: answers what time it is at example.org",
 		"<ping xmlns='urn:xmpp:ping'/>": "pass: it does not ask a host for the time",
+		"<query xmlns='" + info + "'/>": "pass: adds to what example.org offers",
 	} {
 		r := h.Explain(&packet.Packet{Name: "iq", Type: "get", ID: "1", From: ann, To: host, Body: []byte(body)})
 		if s := r.Sections[0].Steps[0]; s.Verdict+": "+s.Why != want {

@@ -205,6 +205,10 @@ func (s *service) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, 
 	if s.completes(p) {
 		return packet.Pass, "adds which picture " + packet.Bare(p.From) + " has, if any"
 	}
+	if disco.AsksInfo(p) {
+		disco.AddFeature(p, ns.VCard, vcard.NS4)
+		return packet.Pass, "adds to what " + p.To + " offers"
+	}
 	el, ok := xml.First(p.Body, ns.Client)
 	switch {
 	case !request.Is(p) || !ok || !vcard.IsTemp(&el) && !vcard.Is4(&el):

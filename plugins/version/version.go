@@ -83,6 +83,9 @@ func (v *version) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict,
 func (v *version) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, string) {
 	el, ok := request.ToHost(p)
 	switch {
+	case ok && disco.AsksInfo(p):
+		disco.AddFeature(p, space)
+		return packet.Pass, "adds to what " + p.To + " offers"
 	case ok && el.NS() == space && p.Type == "get":
 		return packet.Claim, "answers which software " + p.To + " runs"
 	case ok && el.NS() == space:

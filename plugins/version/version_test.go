@@ -57,6 +57,7 @@ func TestExplains(t *testing.T) {
 	for body, want := range map[string]string{
 		"<query xmlns='jabber:iq:version'/>": "claim: answers which software example.org runs",
 		"<ping xmlns='urn:xmpp:ping'/>":      "pass: it does not ask a host for its software",
+		"<query xmlns='" + info + "'/>":      "pass: adds to what example.org offers",
 	} {
 		r := h.Explain(&packet.Packet{Name: "iq", Type: "get", ID: "1", From: ann, To: host, Body: []byte(body)})
 		if s := r.Sections[0].Steps[0]; s.Verdict+": "+s.Why != want {
