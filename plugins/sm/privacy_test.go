@@ -386,3 +386,24 @@ func TestExplainsWhoIsKeptAway(t *testing.T) {
 		}
 	})
 }
+
+// What was kept before its sender was blocked is not delivered either.
+func TestKeptBeforeTheBlock(t *testing.T) {
+	for _, managed := range []bool{false, true} {
+		bubble(t, fmt.Sprint("managed ", managed), func(t *testing.T) {
+			w := newWorld(t, `{}`, "ann@localhost")
+			for _, who := range []string{"eve", "carl"} {
+				w.incoming(`<message type='chat' to='ann@localhost' from='%s@elsewhere/x'><body>hi</body></message>`, who)
+			}
+			ann := w.login(annPhone)
+			if managed {
+				ann.send(`<enable xmlns='%s'/>`, ns.StreamManagement)
+			}
+			ann.blocks("block", "eve@elsewhere")
+			ann.take()
+			ann.send(`<presence/>`)
+			synctest.Wait()
+			expect(t, "ann", kept(ann.got()), "message:chat carl@elsewhere/x>ann@localhost <body>hi</body><delay from='localhost'/>")
+		})
+	}
+}

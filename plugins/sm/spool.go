@@ -8,6 +8,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/xdb"
+	"github.com/jabberii/server/plugins/xmpp/privacy"
 )
 
 // A spool is the delivery of the offline messages of an account to a session.
@@ -268,7 +269,10 @@ func (s *Service) spoolPage(ctx context.Context, a *account, p *spool, items []x
 	keys := make([]string, 0, len(items))
 	for i := range items {
 		keys = append(keys, items[i].Key)
-		if q, ok := readMessage(items[i].Value); ok {
+		a.mu.Lock()
+		q, ok := a.readFor(x, items[i].Value)
+		a.mu.Unlock()
+		if ok {
 			s.repeats.note(a.jid, &q)
 			q.Kind, q.Flags, q.Host, q.Section, q.Near, q.Far, q.Seq = packet.Session, packet.Down, conn.Host, conn.Section, x.token, conn, 0
 			e.deliver(&q)
@@ -300,8 +304,8 @@ func (s *Service) spoolManaged(ctx context.Context, a *account, p *spool, items 
 		t := act{s: s, ctx: ctx, alone: true}
 		n := 0
 		for ; n < len(items) && s.hasSpoolRoom(p.x); n++ {
-			q, ok := readMessage(items[n].Value)
-			if !ok { // nobody can
+			q, ok := a.readFor(p.x, items[n].Value)
+			if !ok { // nobody can, or may
 				a.take([]string{items[n].Key})
 				continue
 			}
@@ -324,6 +328,13 @@ func (s *Service) spoolManaged(ctx context.Context, a *account, p *spool, items 
 		}
 	}
 	return nil
+}
+
+// readFor reads a message in storage for a session, and reports whether it may
+// have it: its sender may have been blocked since. The account is locked.
+func (a *account) readFor(x *session, value []byte) (packet.Packet, bool) {
+	p, ok := readMessage(value)
+	return p, ok && !a.denies(x, privacy.Message, p.From)
 }
 
 // hasSpoolRoom reports whether the queue of a managed session takes an offline
