@@ -23,7 +23,7 @@ func TestFeaturesOfASession(t *testing.T) {
 		}
 		before, after, _ := strings.Cut(raw(t, address, loggedIn+closed), "<success")
 		for _, feature := range []string{
-			element, "<bind xmlns='" + ns.Bind + "'", "<sm xmlns='" + ns.StreamManagement + "'", "<ver xmlns='" + ns.RosterVersions + "'",
+			element, "<bind xmlns='" + ns.Bind + "'/>", "<sm xmlns='" + ns.StreamManagement + "'", "<ver xmlns='" + ns.RosterVersions + "'",
 			"<sub xmlns='" + ns.PreApproval + "'", "<csi xmlns='" + ns.ClientState + "'",
 		} {
 			if strings.Contains(before, feature) || strings.Count(after, feature) != 1 {
