@@ -21,7 +21,14 @@ import (
 	"github.com/jabberii/server/logmods/stderr"
 	"github.com/jabberii/server/logmods/to"
 	"github.com/jabberii/server/plugins/c2s"
+	"github.com/jabberii/server/plugins/events"
+	"github.com/jabberii/server/plugins/last"
+	"github.com/jabberii/server/plugins/privacy"
+	"github.com/jabberii/server/plugins/private"
 	"github.com/jabberii/server/plugins/sm"
+	"github.com/jabberii/server/plugins/time"
+	"github.com/jabberii/server/plugins/vcard"
+	"github.com/jabberii/server/plugins/version"
 	"github.com/jabberii/server/xdb/badger"
 	"github.com/jabberii/server/xdb/cache"
 )
@@ -29,7 +36,7 @@ import (
 // modules are those that the files name, beside host.
 func modules() []module.Module {
 	return []module.Module{
-		load.With(c2s.Module, sm.Module), accept.Module, connect.Module, runs.Module,
+		load.With(c2s.Module, events.Module, last.Module, privacy.Module, private.Module, sm.Module, time.Module, vcard.Module, version.Module), accept.Module, connect.Module, runs.Module,
 		cache.Module, badger.Module, filter.Module, format.Module, file.Module, stderr.Module, to.Module,
 	}
 }
