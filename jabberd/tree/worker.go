@@ -12,11 +12,8 @@ type worker struct {
 	e   *Engine
 	txn *txn
 
-	next   *delivery // to run before the queue; nobody else sees it
-	queued bool      // there may be something in the queue
-
 	mu          sync.Mutex
-	first, last *delivery // the queue, linked by next, from which others may take
+	first, last *delivery // to run, linked by next
 	begun       uint64    // how many it has begun
 	seen        uint64    // begun, when it was looked at last
 	exposed     bool      // others can take its queue; see exposed
