@@ -22,6 +22,16 @@ variable "c2s_tls_port" {
   description = "for clients that begin with TLS"
 }
 
+variable "http_port" {
+  default     = 5280
+  description = "for a web server on this machine that passes requests on"
+}
+
+variable "https_port" {
+  default     = 5281
+  description = "for clients in browsers: WebSocket and BOSH"
+}
+
 variable "tls" {
   default     = "required"
   description = "required or optional; optional lets passwords cross in the clear, for tests"
@@ -47,10 +57,17 @@ process "sm" { orphan_grace = "30s" }
 session "c2s" {
   process = "edge"
 
+  load "http" {
+    listen = "127.0.0.1:${var.http_port}"
+    tls { listen = ":${var.https_port}" }
+  }
+
   load "c2s" {
     listen   = ":${var.c2s_port}"
     starttls = var.tls
     tls { listen = ":${var.c2s_tls_port}" }
+    websocket {}
+    bosh {}
   }
 }
 

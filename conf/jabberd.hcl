@@ -22,6 +22,16 @@ variable "c2s_tls_port" {
   description = "for clients that begin with TLS"
 }
 
+variable "http_port" {
+  default     = 5280
+  description = "for a web server on this machine that passes requests on"
+}
+
+variable "https_port" {
+  default     = 5281
+  description = "for clients in browsers: WebSocket and BOSH"
+}
+
 variable "tls" {
   default     = "required"
   description = "required or optional; optional lets passwords cross in the clear, for tests"
@@ -45,6 +55,14 @@ engine {
 # Connections of clients. Without a certificate of its own the server makes one
 # that nobody else knows, on first start; clients ask their users about it.
 session "c2s" {
+  # What clients in browsers connect to: wss://localhost:5281/ws, or
+  # https://localhost:5281/http-bind, which they find by host-meta.
+  load "http" {
+    listen = "127.0.0.1:${var.http_port}"
+    tls { listen = ":${var.https_port}" }
+    # external = "https://chat.example.org"   where a web server passes them on
+  }
+
   load "c2s" {
     listen   = ":${var.c2s_port}"
     starttls = var.tls
@@ -54,6 +72,9 @@ session "c2s" {
       # cert = "/etc/ssl/example.org.crt"
       # key  = "/etc/ssl/example.org.key"
     }
+
+    websocket {}
+    bosh {}
   }
 }
 

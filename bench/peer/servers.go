@@ -147,7 +147,8 @@ func Jabberd(name, conf string, vars ...string) *Server {
 		prepare: func(lab *Lab, p *place) ([]*exec.Cmd, error) {
 			args := []string{"run", conf}
 			for _, v := range append([]string{"tls=optional", "data_dir=" + p.Dir, "host=" + Domain,
-				fmt.Sprintf("c2s_port=%d", p.Port), fmt.Sprintf("c2s_tls_port=%d", p.TLS)}, vars...) {
+				fmt.Sprintf("c2s_port=%d", p.Port), fmt.Sprintf("c2s_tls_port=%d", p.TLS),
+				"http_port=0", "https_port=0"}, vars...) {
 				args = append(args, "--var", v)
 			}
 			cmd := exec.Command(filepath.Join(lab.Bin, "jabberd"), args...)

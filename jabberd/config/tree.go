@@ -117,7 +117,7 @@ func (p *treePrinter) section(i int) {
 	p.add(2, s.Place, "%s%s", title(s), notes)
 	for n, link := range s.Chain {
 		t := p.file.traces[i].links[n]
-		if t.uses.Passive {
+		if t.uses.Passive && t.uses.Name == "host" {
 			continue // it is the host above
 		}
 		line := link.Module

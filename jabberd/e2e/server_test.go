@@ -52,7 +52,9 @@ func start(t *testing.T, file string, vars map[string]string) *running {
 		}
 	}
 	if strings.Contains(string(text), `include "jabberd.hcl"`) {
-		r.vars["c2s_port"], r.vars["c2s_tls_port"] = freePort(t), freePort(t)
+		for _, name := range []string{"c2s_port", "c2s_tls_port", "http_port", "https_port"} {
+			r.vars[name] = freePort(t)
+		}
 	}
 	for name, value := range vars {
 		r.vars[name] = value
