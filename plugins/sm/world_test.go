@@ -78,6 +78,7 @@ func newWorld(t testing.TB, args string, accounts ...string) *world {
 		w.register(jid)
 	}
 	w.start(t.TempDir())
+	synctest.Wait() // it does things of its own accord, which the test need not count
 	t.Cleanup(func() { w.env.end() })
 	return w
 }
