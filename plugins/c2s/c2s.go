@@ -45,18 +45,23 @@ func define(routes *web.Routes) module.Module {
 
 // Args are the arguments of c2s.
 type Args struct {
-	Listen    []string        `json:"listen" default:":5222" doc:"Addresses to listen on for streams that begin in the clear and go on with STARTTLS."`
-	STARTTLS  string          `json:"starttls" default:"required" enum:"required,optional" doc:"Whether a client has to use TLS before it may log in. With optional, passwords may cross in the clear: for tests and trusted networks."`
-	Binding   bool            `json:"channel_binding" default:"false" doc:"Whether SCRAM is also offered bound to the TLS channel (-PLUS, with tls-exporter). Clients that know tls-unique only, such as slixmpp 1.8, then fail to log in with TLS 1.3."`
-	TLS       tlsArgs         `json:"tls" doc:"Certificates, and where streams begin with TLS (XEP-0368)."`
-	Proxies   []string        `json:"proxies" doc:"Addresses and networks of proxies before the server. What comes from them has to begin with the address of the client in the PROXY protocol, version 1 or 2; from others that is an error."`
-	Timeout   module.Duration `json:"login_timeout" default:"1m" doc:"How long a client may take until it is authenticated."`
-	Quiet     quietArgs       `json:"quiet" doc:"What becomes of clients that say nothing."`
-	Stanza    module.Size     `json:"max_stanza" default:"256KiB" doc:"The largest stanza taken from a client; a larger one ends its stream."`
-	Buffer    module.Size     `json:"max_buffer" default:"1MiB" doc:"What may wait to be written to one client; a client that reads too slowly for it loses its connection."`
-	WebSocket *websocketArgs  `json:"websocket" doc:"Streams over WebSocket (RFC 7395), which the module http of the same process serves."`
-	BOSH      *boshArgs       `json:"bosh" doc:"Streams over HTTP requests (XEP-0124, XEP-0206), which the module http of the same process serves."`
-	Max       int             `json:"max_connections" default:"100000" doc:"Connections at once; further ones are told resource-constraint."`
+	Listen     []string        `json:"listen" default:":5222" doc:"Addresses to listen on for streams that begin in the clear and go on with STARTTLS."`
+	STARTTLS   string          `json:"starttls" default:"required" enum:"required,optional" doc:"Whether a client has to use TLS before it may log in. With optional, passwords may cross in the clear: for tests and trusted networks."`
+	Mechanisms []string        `json:"mechanisms" default:"SCRAM-SHA-256,SCRAM-SHA-1,PLAIN" doc:"SASL mechanisms for passwords, the preferred first, without -PLUS: SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1, PLAIN. Accounts need keys for each SCRAM that is here; those made by jabberd have them for all three. EXTERNAL, OAUTHBEARER and ANONYMOUS come with client_ca, oauth and anonymous."`
+	Binding    bool            `json:"channel_binding" default:"false" doc:"Whether SCRAM bound to the TLS channel (-PLUS) is offered to all clients, not only to those that log in by SASL2. Clients that know tls-unique only, such as slixmpp 1.8, then fail to log in with TLS 1.3."`
+	Tokens     tokenArgs       `json:"tokens" doc:"Tokens with which clients log in again, without the password and in one round trip (FAST, XEP-0484)."`
+	Guesses    guessArgs       `json:"guesses" doc:"Limits for logins that fail."`
+	OAuth      *oauthArgs      `json:"oauth" doc:"Logins with a token of somebody else's (OAUTHBEARER, RFC 7628), a JWT (RFC 7519)."`
+	Anonymous  []string        `json:"anonymous" doc:"Hosts where everybody is let in without a password, with an account that is made up and gone with the connection (ANONYMOUS, RFC 4505). Nobody logs in there in another way."`
+	TLS        tlsArgs         `json:"tls" doc:"Certificates, and where streams begin with TLS (XEP-0368)."`
+	Proxies    []string        `json:"proxies" doc:"Addresses and networks of proxies before the server. What comes from them has to begin with the address of the client in the PROXY protocol, version 1 or 2; from others that is an error."`
+	Timeout    module.Duration `json:"login_timeout" default:"1m" doc:"How long a client may take until it is authenticated."`
+	Quiet      quietArgs       `json:"quiet" doc:"What becomes of clients that say nothing."`
+	Stanza     module.Size     `json:"max_stanza" default:"256KiB" doc:"The largest stanza taken from a client; a larger one ends its stream."`
+	Buffer     module.Size     `json:"max_buffer" default:"1MiB" doc:"What may wait to be written to one client; a client that reads too slowly for it loses its connection."`
+	WebSocket  *websocketArgs  `json:"websocket" doc:"Streams over WebSocket (RFC 7395), which the module http of the same process serves."`
+	BOSH       *boshArgs       `json:"bosh" doc:"Streams over HTTP requests (XEP-0124, XEP-0206), which the module http of the same process serves."`
+	Max        int             `json:"max_connections" default:"100000" doc:"Connections at once; further ones are told resource-constraint."`
 }
 
 type tlsArgs struct {
@@ -70,6 +75,8 @@ type Service struct {
 	env       module.Env
 	args      Args
 	acceptors [3]*session.Acceptor // by framing
+	guesses   guesses
+	issuer    *issuer // of the tokens of OAUTHBEARER; nil without
 	certs     *certs.Store
 	servers   tlsServers
 	proxies   proxied.Proxies
@@ -113,7 +120,8 @@ type listener struct {
 }
 
 func newService(env module.Env, a Args, routes *web.Routes) (*Service, error) {
-	if err := errors.Join(module.CheckListen("listen", a.Listen), module.CheckListen("tls.listen", a.TLS.Listen)); err != nil {
+	if err := errors.Join(module.CheckListen("listen", a.Listen), module.CheckListen("tls.listen", a.TLS.Listen),
+		checkMechanisms(a.Mechanisms), a.Guesses.check(), a.OAuth.check()); err != nil {
 		return nil, err
 	}
 	proxies, err := proxied.Parse("proxies", a.Proxies)
@@ -128,6 +136,8 @@ func newService(env module.Env, a Args, routes *web.Routes) (*Service, error) {
 	if err := s.checkWeb(); err != nil {
 		return nil, err
 	}
+	s.guesses.args = a.Guesses
+	s.issuer = newIssuer(s, a.OAuth)
 	rand.Read(s.secret)
 	// A process before this one may have given tokens, which sessions still know.
 	var start [4]byte

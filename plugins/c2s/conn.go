@@ -48,16 +48,17 @@ type conn struct {
 	pinged atomic.Bool   // by a ping of ours
 	pace   turn.Pace
 
-	finishing atomic.Bool // nothing is read any more
+	alone atomic.Bool // no other goroutine goes on: it logs in, or has ended
 
 	leaving atomic.Bool // our side of the stream has ended, see end.go
 
 	mu      sync.Mutex
 	parked  bool
-	address string       // the full JID once the session has bound it, the account's before
-	far     packet.Token // the session
-	seen    uint64       // Seq of the last packet down
-	managed bool         // its session manages the stream (XEP-0198)
+	address string             // the full JID once the session has bound it, the account's before
+	far     packet.Token       // the session
+	seen    uint64             // Seq of the last packet down
+	managed bool               // its session manages the stream (XEP-0198)
+	answers chan packet.Packet // to what a login asks of the session; nil if it doesn't
 	out     outbox
 }
 
@@ -75,26 +76,35 @@ func (s *Service) serve(nc net.Conn, direct bool) {
 // live is the life of a connection. Begin, if not nil, does what comes before
 // the stream.
 func (c *conn) live(begin func(ctx context.Context, r *session.Receiver) error) {
-	s := c.s
 	account, err := c.login(begin)
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
-			s.env.Log().Debug("login: "+err.Error(), "client", c.remote())
+			c.s.env.Log().Debug("login: "+err.Error(), "client", c.remote())
 			c.linger()
 		}
-		c.gone()
+		if c.source == nil {
+			c.gone()
+			return
+		}
+		c.out.forget()
+		c.finish(&lost{err}) // it may have a session already
 		return
 	}
-	c.domain, c.address = account.Domain(), account.String()
-	c.source = s.env.Source(module.SourceConfig{Window: window, Own: true, Batch: true, Pass: c.pass})
-	s.enter(c)
+	held := c.source != nil
+	if !held || !c.isOf(account) {
+		c.enter(account)
+	}
+	if held {
+		c.alone.Store(false)
+		go c.flush()
+	}
 	c.run()
 }
 
 // pass has another goroutine go on, while this one waits with a packet that is
 // not its client's to wait for.
 func (c *conn) pass() {
-	if !c.finishing.Load() {
+	if !c.alone.Load() {
 		go c.run()
 	}
 }
@@ -135,7 +145,11 @@ func (c *conn) login(begin func(ctx context.Context, r *session.Receiver) error)
 	ctx, cancel := context.WithTimeoutCause(c.s.opening, c.s.args.Timeout.Std(), &stream.Error{Condition: stream.ConnectionTimeout})
 	defer cancel()
 	defer context.AfterFunc(ctx, c.interrupt)()
-	r := session.NewReceiver(c.s.acceptors[c.t.Framing()])
+	tried := &attempt{g: &c.s.guesses, address: origin(c.t.RemoteAddr())}
+	ctx = withAttempt(ctx, tried)
+	acceptor := *c.s.acceptors[c.t.Framing()]
+	acceptor.Establish = c.establish
+	r := session.NewReceiver(&acceptor)
 	if begin != nil {
 		if err := begin(ctx, r); err != nil {
 			return jid.JID{}, err
@@ -154,8 +168,12 @@ func (c *conn) login(begin func(ctx context.Context, r *session.Receiver) error)
 		default:
 			reply = r.Fail(err)
 		}
-		if errors.Is(reply.Err, sasl.NotAuthorized) { // a wrong password, or somebody guesses
+		switch {
+		case errors.Is(reply.Err, sasl.NotAuthorized): // a wrong password, or somebody guesses
 			c.s.env.Log().Info("refused a login", "host", r.Host().Address.Domain(), "client", c.remote())
+			slowDown(ctx, tried.failed())
+		case errors.Is(reply.Err, errGuessing):
+			c.s.env.Log().Info("refused a login unseen: too many have failed", "host", r.Host().Address.Domain(), "client", c.remote())
 		}
 		if err := c.t.Answer(reply.Out); err != nil {
 			return jid.JID{}, err
@@ -317,9 +335,13 @@ func (c *conn) down(ctx context.Context, p *packet.Packet) error {
 			c.address = strings.Clone(p.To)
 		}
 	}
-	seen := c.seen
+	if isManaging(p) {
+		c.managed = true
+	}
+	seen, answered := c.seen, c.answer(p)
 	c.mu.Unlock()
 	switch {
+	case answered:
 	case p.Flags&packet.Bounced != 0 && p.Name == "end":
 		c.end(stream.InternalServerError)
 	case p.Name == "end" && p.NS == "":
@@ -327,14 +349,14 @@ func (c *conn) down(ctx context.Context, p *packet.Packet) error {
 	case p.Name == "sync" && p.NS == "":
 		return c.sync(ctx, seen)
 	default:
-		if p.NS == ns.StreamManagement && (p.Name == "enabled" || p.Name == "resumed") {
-			c.mu.Lock()
-			c.managed = true
-			c.mu.Unlock()
-		}
 		c.writeTogether(ctx, p)
 	}
 	return nil
+}
+
+// isManaging reports whether a packet down says that the session manages the stream.
+func isManaging(p *packet.Packet) bool {
+	return p.NS == ns.StreamManagement && (p.Name == "enabled" || p.Name == "resumed") || p.NS == ns.Bind2 && len(p.Body) > 0 && p.Name == "bound"
 }
 
 // sync tells a session manager that was restarted how far both sides are.
@@ -348,7 +370,7 @@ func (c *conn) sync(ctx context.Context, seen uint64) error {
 
 // finish tells the session that its connection has ended.
 func (c *conn) finish(why error) {
-	c.finishing.Store(true)
+	c.alone.Store(true)
 	c.s.leave(c) // from here on nobody can believe that a packet has reached the client
 	how := "end"
 	var told *stream.Error
@@ -364,8 +386,12 @@ func (c *conn) finish(why error) {
 	c.mu.Lock()
 	p := packet.Packet{Kind: packet.Session, Host: c.domain, From: c.address, Near: c.token, Far: c.far, Name: "close", Type: how}
 	c.mu.Unlock()
-	c.send(&p)
-	c.source.Flush()
+	if c.s.isAnonymous(c.domain) {
+		c.vanish(p)
+	} else {
+		c.send(&p)
+		c.source.Flush()
+	}
 	c.out.wait()
 	if told != nil {
 		c.linger()

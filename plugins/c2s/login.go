@@ -2,8 +2,10 @@ package c2s
 
 import (
 	"context"
+	"strings"
 	"sync"
 
+	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/account"
 	"github.com/jabberii/server/plugins/sdk/xdb"
@@ -52,14 +54,7 @@ func (s *Service) host(ctx context.Context, address jid.JID) *session.Host {
 		return h
 	}
 	secret, kept := s.decoys(ctx, address.Domain())
-	required := s.args.STARTTLS == "required"
-	h = &session.Host{Address: address, Offers: []session.Offer{
-		session.OfferStartTLS(required),
-		s.offerLimits(),
-		session.OfferSASL(address, s.authenticator(address.Domain(), secret, !required)),
-		session.Advertise([]byte(sessionFeatures)),
-		&capabilities{s: s, host: address.Domain()},
-	}}
+	h = &session.Host{Address: address, Offers: s.offers(address, secret, kept)}
 	if !kept {
 		return h // the next stream looks again
 	}
@@ -72,21 +67,84 @@ func (s *Service) host(ctx context.Context, address jid.JID) *session.Host {
 	return h
 }
 
+// offers are what streams to a host are offered, in order.
+func (s *Service) offers(host jid.JID, secret []byte, kept bool) []session.Offer {
+	required := s.args.STARTTLS == "required"
+	auth := s.authenticator(host.Domain(), secret, !required)
+	bound := *auth
+	bound.Mechanisms = s.mechanisms(true)
+	quick := session.SASL2{Authenticator: &bound, Bind: inlineFeatures}
+	if s.isAnonymous(host.Domain()) {
+		auth = s.anonymous()
+		quick.Authenticator = auth
+	} else {
+		store := xdb.New(s.env, s.env.Section())
+		quick.Upgrades, quick.UpgradeTo = upgrades{store}, upgradeTo
+		if kept && s.args.Tokens.Lifetime > 0 {
+			quick.Tokens = &tokens{args: s.args.Tokens, store: store, secret: secret}
+		}
+	}
+	return []session.Offer{
+		session.OfferStartTLS(required),
+		s.offerLimits(),
+		session.OfferSASL2(host, quick),
+		session.OfferSASL(host, auth),
+		session.Advertise([]byte(sessionFeatures)),
+		&capabilities{s: s, host: host.Domain()},
+	}
+}
+
+// inlineFeatures are what a session begins with where its client asks for it (XEP-0386).
+var inlineFeatures = []string{ns.Carbons, ns.ClientState, ns.StreamManagement}
+
+// mechanisms are those of the configuration, and those that it has brought by other
+// arguments; with those bound to the channel for clients that know what there is to bind to.
+func (s *Service) mechanisms(bound bool) []string {
+	var list []string
+	if s.authority != nil {
+		list = append(list, sasl.External)
+	}
+	for _, name := range s.args.Mechanisms {
+		if bound && strings.HasPrefix(name, "SCRAM-") {
+			list = append(list, name+"-PLUS")
+		}
+	}
+	list = append(list, s.args.Mechanisms...)
+	if s.issuer != nil {
+		list = append(list, sasl.OAuthBearer)
+	}
+	return list
+}
+
+// checkMechanisms reports a mechanism that is none for passwords.
+func checkMechanisms(names []string) error {
+	for _, name := range names {
+		switch name {
+		case sasl.ScramSHA512, sasl.ScramSHA256, sasl.ScramSHA1, sasl.Plain:
+		default:
+			return module.BadArg("mechanisms", "%q is not one of SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1 and PLAIN", name)
+		}
+	}
+	return nil
+}
+
 // authenticator asks xdb, namespace auth, for the SCRAM keys of accounts.
 func (s *Service) authenticator(domain string, secret []byte, plain bool) *sasl.Authenticator {
 	store := xdb.New(s.env, s.env.Section())
-	mechanisms := []string{sasl.ScramSHA256, sasl.ScramSHA1, sasl.Plain}
-	if s.args.Binding {
-		mechanisms = append([]string{sasl.ScramSHA256Plus, sasl.ScramSHA1Plus}, mechanisms...)
-	}
-	if s.authority != nil {
-		mechanisms = append([]string{sasl.External}, mechanisms...)
-	}
-	return &sasl.Authenticator{
+	a := &sasl.Authenticator{
 		External:   byCertificate(store, domain),
-		Mechanisms: mechanisms, Secret: secret, PlainText: plain,
+		Mechanisms: s.mechanisms(s.args.Binding), Secret: secret, PlainText: plain,
+		Learned: s.learned(store, domain),
 		Keys: func(ctx context.Context, username string, hash sasl.Hash) (sasl.Keys, error) {
-			return account.Keys(ctx, store, username+"@"+domain, hash)
+			owner := username + "@" + domain
+			if err := attemptOf(ctx).allowed(owner); err != nil {
+				return sasl.Keys{}, err
+			}
+			return account.Keys(ctx, store, owner, hash)
 		},
 	}
+	if s.issuer != nil {
+		a.Bearer, a.Discovery = s.issuer.bearer(domain), s.args.OAuth.Discovery
+	}
+	return a
 }

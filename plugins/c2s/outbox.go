@@ -187,6 +187,20 @@ func (c *conn) tryFlush() {
 	}
 }
 
+// hold has what comes wait until somebody calls flush.
+func (o *outbox) hold() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.writing = true
+}
+
+// forget has nothing more written, nor what was held.
+func (o *outbox) forget() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.writing, o.ended, o.buf = false, true, nil
+}
+
 // wait returns when nothing is being written.
 func (o *outbox) wait() {
 	o.mu.Lock()

@@ -2,7 +2,6 @@ package sm
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"strconv"
 	"strings"
@@ -63,12 +62,8 @@ func (s *Service) enable(ctx context.Context, x *session, p *packet.Packet) (pac
 		a.mu.Unlock()
 		return s.failed(ctx, p, "unexpected-request", "")
 	}
-	m := s.newManaged(x)
-	if resume := attribute(p, "resume"); resume == "true" || resume == "1" {
-		m.max = s.resumeTime(attribute(p, "max"))
-	}
-	_, _ = rand.Read(m.id[:]) // it never fails
-	x.managed = m
+	s.beginManaged(x, attribute(p, "resume"), attribute(p, "max"))
+	m := x.managed
 	m.kind = isEnabled
 	// What another handler addressed to the connection a moment ago may still
 	// be on its way into the tree, uncounted: it must not come after enabled.
@@ -100,27 +95,36 @@ func (s *Service) resumeTime(wish string) time.Duration {
 func (s *Service) greet(x *session) {
 	m := x.managed
 	p := &packet.Packet{To: x.jid, NS: ns.StreamManagement}
-	var attrs []byte
 	switch m.kind {
 	case isEnabled:
-		p.Name = "enabled"
-		if m.resumable() {
-			attrs = xml.AppendAttr(attrs, "id", m.name(x.token))
-			attrs = xml.AppendAttr(attrs, "max", strconv.Itoa(int(m.max.Seconds())))
-			attrs = xml.AppendAttr(attrs, "resume", "true")
-			if location := s.args().Management.Location; location != "" {
-				attrs = xml.AppendAttr(attrs, "location", location)
-			}
-		}
+		p.Name, p.Attrs = "enabled", string(s.appendEnabled(nil, x))
 	case isResumed:
 		p.Name = "resumed"
-		attrs = xml.AppendAttr(attrs, "previd", m.name(x.token))
-		attrs = xml.AppendAttr(attrs, "h", count(m.helloH))
+		attrs := xml.AppendAttr(nil, "previd", m.name(x.token))
+		p.Attrs = string(xml.AppendAttr(attrs, "h", count(m.helloH)))
+	case isBound:
+		p.Name, p.NS = "bound", ns.Bind2
+		b := s.appendEnabled([]byte("<enabled xmlns='"+ns.StreamManagement+"'"), x)
+		p.Body = append(b, "/>"...)
 	default:
 		return
 	}
-	p.Attrs = string(attrs)
 	m.hello = p
+}
+
+// appendEnabled writes the attributes of enabled.
+func (s *Service) appendEnabled(dst []byte, x *session) []byte {
+	m := x.managed
+	if !m.resumable() {
+		return dst
+	}
+	dst = xml.AppendAttr(dst, "id", m.name(x.token))
+	dst = xml.AppendAttr(dst, "max", strconv.Itoa(int(m.max.Seconds())))
+	dst = xml.AppendAttr(dst, "resume", "true")
+	if location := s.args().Management.Location; location != "" {
+		dst = xml.AppendAttr(dst, "location", location)
+	}
+	return dst
 }
 
 // count writes a number of stanzas as XEP-0198 does, in 32 bits.

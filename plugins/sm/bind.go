@@ -33,7 +33,7 @@ func (s *Service) bind(ctx context.Context, p *packet.Packet) (packet.Verdict, e
 	if err != nil {
 		return s.refuseBind(ctx, p, packet.Refuse("bad-request", "the resource is no resource"))
 	}
-	x, old, reject := s.open(full, p)
+	x, old, reject := s.open(full, p, nil)
 	if reject != nil {
 		return s.refuseBind(ctx, p, reject)
 	}
@@ -71,14 +71,14 @@ type replaced struct {
 }
 
 // open makes the session of a full JID for the connection that p came by.
-// What it replaces is to be buried by the caller.
-func (s *Service) open(full jid.JID, p *packet.Packet) (x *session, old replaced, reject *packet.Reject) {
+// What it replaces is to be buried by the caller. b is nil if it is not by Bind 2.
+func (s *Service) open(full jid.JID, p *packet.Packet, b *bind2) (x *session, old replaced, reject *packet.Reject) {
 	a := s.accounts.hold(full.Bare().String())
 	defer s.accounts.release(a)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	before := a.bound(full.Resource())
-	if before != nil && !before.conn.IsZero() { // one that is lost makes room in any case
+	before := a.before(full.Resource(), b)
+	if b == nil && before != nil && !before.conn.IsZero() { // one that is lost makes room in any case
 		switch s.args().Conflict {
 		case "refuse":
 			return nil, old, packet.Refuse("conflict", "another connection has the resource")
@@ -105,6 +105,7 @@ func (s *Service) open(full jid.JID, p *packet.Packet) (x *session, old replaced
 	}
 	s.sessions.connect(x, packet.Token{}, x.conn)
 	a.sessions = append(a.sessions, x)
+	b.begin(s, x)
 	s.journalState(x)
 	return x, old, nil
 }

@@ -54,6 +54,7 @@ const (
 	noHello helloKind = iota
 	isEnabled
 	isResumed
+	isBound // with its session, by Bind 2
 )
 
 // The Seq of what opens a connection. Stanzas follow.

@@ -70,6 +70,8 @@ func (s *Service) up(ctx context.Context, p *packet.Packet) (packet.Verdict, err
 		return s.manage(ctx, x, p)
 	case p.NS == ns.ClientState:
 		return s.clientState(x, p)
+	case p.NS == ns.Bind2 && p.Name == "bind":
+		return s.bindInline(ctx, x, p)
 	}
 	return s.refuseStream(ctx, p, "unsupported-stanza-type")
 }

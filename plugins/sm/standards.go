@@ -16,4 +16,5 @@ var standards = []module.XEP{
 	{Number: 297, Name: "Stanza Forwarding", Version: "1.0"},
 	{Number: 334, Name: "Message Processing Hints", Version: "1.0.0"},
 	{Number: 352, Name: "Client State Indication", Version: "1.0.0"},
+	{Number: 386, Name: "Bind 2", Version: "1.1.0", Note: "offline messages are delivered, since there is no archive"},
 }

@@ -10,17 +10,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/plugins/xmpp/sasl"
 )
 
-// NS is the namespace of storage that the keys are in.
-const NS = "auth"
+// NS is the namespace of storage that the keys are in, and Tokens the one of what else
+// clients log in with (XEP-0484), which another password ends.
+const (
+	NS     = "auth"
+	Tokens = "fast"
+)
 
 // hashes are those for which keys are kept, the best first.
-var hashes = [...]sasl.Hash{sasl.SHA256, sasl.SHA1}
+var hashes = [...]sasl.Hash{sasl.SHA256, sasl.SHA1, sasl.SHA512}
 
 // Errors of SetPassword and Remove, to be tested for with errors.Is.
 var (
@@ -56,6 +62,38 @@ func Keys(ctx context.Context, store *xdb.Store, jid string, hash sasl.Hash) (sa
 	return sasl.Keys{}, sasl.ErrNoAccount
 }
 
+// Missing lists the hash functions that an account has no keys for. An account without
+// any keys, whose password somebody else checks, lacks none.
+func Missing(ctx context.Context, store *xdb.Store, jid string) ([]sasl.Hash, error) {
+	items, err := store.GetAll(ctx, jid, NS)
+	if err != nil {
+		return nil, err
+	}
+	var missing []sasl.Hash
+	for _, h := range hashes {
+		if !slices.ContainsFunc(items, func(it xdb.Item) bool { return it.Key == item(h) }) {
+			missing = append(missing, h)
+		}
+	}
+	if len(missing) == len(hashes) {
+		return nil, nil
+	}
+	return missing, nil
+}
+
+// AddKeys gives an account keys of its password for another hash function. Those that
+// it has stay.
+func AddKeys(ctx context.Context, store *xdb.Store, jid string, keys sasl.Keys) error {
+	text, err := keys.MarshalText()
+	if err != nil {
+		return err
+	}
+	if _, err = store.CompareAndSet(ctx, jid, NS, item(keys.Hash), 0, text); xdb.IsConflict(err) {
+		return nil
+	}
+	return err
+}
+
 // Exists reports whether there is an account, disabled or not.
 func Exists(ctx context.Context, store *xdb.Store, jid string) (bool, error) {
 	items, err := store.GetAll(ctx, jid, NS)
@@ -74,12 +112,26 @@ func Add(ctx context.Context, store *xdb.Store, jid, password string) error {
 	return put(ctx, store, jid, password)
 }
 
-// SetPassword changes the password of an account.
+// SetPassword changes the password of an account. Its clients log in with the new one:
+// the tokens that they have are of no more use.
 func SetPassword(ctx context.Context, store *xdb.Store, jid, password string) error {
 	if err := mustExist(ctx, store, jid); err != nil {
 		return err
 	}
-	return put(ctx, store, jid, password)
+	if err := put(ctx, store, jid, password); err != nil {
+		return err
+	}
+	return dropTokens(ctx, store, jid)
+}
+
+// dropTokens takes the tokens of an account away, if there is a store that has any.
+func dropTokens(ctx context.Context, store *xdb.Store, jid string) error {
+	err := store.Drop(ctx, jid, Tokens, "")
+	var reject *packet.Reject
+	if errors.As(err, &reject) && reject.Condition == "service-unavailable" {
+		return nil
+	}
+	return err
 }
 
 func mustExist(ctx context.Context, store *xdb.Store, jid string) error {
@@ -121,7 +173,7 @@ func Remove(ctx context.Context, store *xdb.Store, jid string, forget func(conte
 	if err != nil {
 		return err
 	}
-	if err := store.Drop(ctx, jid, NS, ""); err != nil {
+	if err := errors.Join(store.Drop(ctx, jid, NS, ""), dropTokens(ctx, store, jid)); err != nil {
 		return err
 	}
 	if forget != nil {

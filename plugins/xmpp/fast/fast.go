@@ -102,6 +102,17 @@ func (p *Pair) Empty(now time.Time) bool {
 	return !good(p.Current) && !good(p.Next)
 }
 
+// Issued is when the newer of the tokens was given, the zero time without any.
+func (p *Pair) Issued() time.Time {
+	switch {
+	case p.Next != nil:
+		return p.Next.Issued
+	case p.Current != nil:
+		return p.Current.Issued
+	}
+	return time.Time{}
+}
+
 // MarshalText writes the pair as an element.
 func (p *Pair) MarshalText() ([]byte, error) {
 	out := xml.AppendStart(nil, "tokens", "")
