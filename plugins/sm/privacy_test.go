@@ -352,6 +352,7 @@ func TestNoListsCostNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, `{}`, "ann@localhost", "bob@localhost")
 		ann, bob := w.available(annPhone, 0), w.available(bobDesk, 0)
+		synctest.Wait() // what coming online leads to asks too
 		asked := 0
 		ask := w.storage(nil)
 		w.storage(func(ctx context.Context, q *packet.Packet) (*packet.Packet, error) {
