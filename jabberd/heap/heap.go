@@ -16,9 +16,14 @@ import (
 const (
 	tick = time.Second
 
-	// room is how much garbage may gather however little is in use. A larger
-	// heap than that is collected when it has doubled, as Go does.
+	// room is how much garbage may gather however little is in use. A collection
+	// costs what there is to scan, which is less than what is in use: a database
+	// has large tables without a pointer. Who has more to scan than room is
+	// collected when as much has gathered again. After a burst of logins there
+	// are as many holes among what stays as there was garbage.
 	room = 16 << 20
+
+	least, most = 20, 800 // percent
 
 	// A process that has allocated less than calm in each of some ticks is
 	// quiet. What it has allocated before is worth a collection if it is more
@@ -54,8 +59,9 @@ type keeper struct {
 }
 
 func (k *keeper) look() {
-	live, allocated := read()
-	if percent := percentFor(live); !k.fixed && percent != k.percent {
+	live, scanned, allocated := read()
+	// To change it stops the world.
+	if percent := percentFor(live, scanned); !k.fixed && (percent > k.percent*5/4 || percent < k.percent*4/5) {
 		debug.SetGCPercent(percent)
 		k.percent = percent
 	}
@@ -66,27 +72,23 @@ func (k *keeper) look() {
 	if k.quiet >= ticks && allocated-k.returned > max(worth, live/4) {
 		runtime.GC() // what is in a sync.Pool outlives one collection
 		debug.FreeOSMemory()
-		_, allocated = read()
+		_, _, allocated = read()
 		k.returned = allocated
 	}
 	k.allocated = allocated
 }
 
 // percentFor returns the collector's target for a heap of which so much is in
-// use: in steps, because to change it stops the world.
-func percentFor(live uint64) int {
-	for percent := 800; percent > 100; percent /= 2 {
-		if live*uint64(percent)/100 <= room {
-			return percent
-		}
-	}
-	return 100
+// use, and so much of that is scanned.
+func percentFor(live, scanned uint64) int {
+	garbage := max(room, scanned)
+	return int(min(max(100*garbage/max(live, 1), least), most))
 }
 
-// read returns the bytes that the last collection found in use, and those
-// allocated since the process began.
-func read() (live, allocated uint64) {
-	samples := [...]metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
+// read returns the bytes that the last collection found in use, those that are
+// scanned, and those allocated since the process began.
+func read() (live, scanned, allocated uint64) {
+	samples := [...]metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/heap:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(samples[:])
-	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
+	return samples[0].Value.Uint64(), samples[1].Value.Uint64(), samples[2].Value.Uint64()
 }

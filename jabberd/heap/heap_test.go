@@ -6,19 +6,20 @@ import (
 	"testing"
 )
 
-func TestSmallHeapsGetRoom(t *testing.T) {
+func TestRoomForGarbage(t *testing.T) {
 	for name, c := range map[string]struct {
-		live uint64
-		want int
+		live, scanned uint64
+		want          int
 	}{
-		"nothing yet": {0, 800},
-		"2 MiB":       {2 << 20, 800},
-		"3 MiB":       {3 << 20, 400},
-		"8 MiB":       {8 << 20, 200},
-		"15 MiB":      {15 << 20, 100},
-		"1 GiB":       {1 << 30, 100},
+		"nothing yet":                     {0, 0, 800},
+		"2 MiB":                           {2 << 20, 1 << 20, 800},
+		"8 MiB":                           {8 << 20, 6 << 20, 200},
+		"64 MiB, half of it scanned":      {64 << 20, 32 << 20, 50},
+		"32 MiB, next to nothing scanned": {32 << 20, 1 << 20, 50},
+		"1 GiB, all of it scanned":        {1 << 30, 1 << 30, 100},
+		"1 GiB, next to nothing scanned":  {1 << 30, 1 << 20, 20},
 	} {
-		if got := percentFor(c.live); got != c.want {
+		if got := percentFor(c.live, c.scanned); got != c.want {
 			t.Errorf("%s: %d percent, want %d", name, got, c.want)
 		}
 	}
