@@ -13,7 +13,7 @@ type benchCase struct {
 	flags    []string
 	users    int
 	contacts int
-	alone    bool                                        // on a server that was started just now, the only one that runs
+	alone    bool                                        // on a server that was started just now, see waves.go
 	fits     func(s *peer.Server) (mech string, ok bool) // the SASL mechanism to use, if the server can be measured
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -185,5 +186,19 @@ func TestGrowths(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(l.Data, "growth", "size.svg")); err != nil {
 		t.Errorf("no picture: %v", err)
+	}
+}
+
+func TestWaves(t *testing.T) {
+	server := func(name, programs string) *peer.Server { return &peer.Server{Name: name, Programs: programs} }
+	all := []*peer.Server{
+		server("a", ""), server("b", "x"), server("c", "x"), server("d", "y"), server("e", ""), server("f", ""), server("g", "x"),
+	}
+	var got []string
+	for _, wave := range waves(all) {
+		got = append(got, names(wave))
+	}
+	if want := []string{"a b d e", "c f", "g"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

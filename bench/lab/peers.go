@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jabberii/server/bench/crowd"
@@ -17,12 +18,15 @@ import (
 // A series is what was measured: for each server and case the figures of all
 // repetitions, and what went wrong.
 type series struct {
+	mu      sync.Mutex
 	figures map[[2]string][]map[string]float64
 	faults  []string
 }
 
 func (s *series) add(server, load string, m peer.Measurement, err error) {
 	key := [2]string{server, load}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err != nil {
 		s.faults = append(s.faults, fmt.Sprintf("%s, %s: %v", server, load, err))
 		return
@@ -72,7 +76,7 @@ func peers(ctx context.Context, l *lab) error {
 		if err := l.together(ctx, order, cases, found); err != nil {
 			return err
 		}
-		if err := l.oneByOne(ctx, order, cases, found); err != nil {
+		if err := l.inWaves(ctx, order, cases, found); err != nil {
 			return err
 		}
 	}
@@ -147,27 +151,6 @@ func (l *lab) together(ctx context.Context, servers []*peer.Server, cases []benc
 	for _, c := range cases {
 		for _, r := range running {
 			if err := measure(ctx, r, c, found); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (l *lab) oneByOne(ctx context.Context, servers []*peer.Server, cases []benchCase, found *series) error {
-	for _, c := range cases {
-		if !c.alone {
-			continue
-		}
-		for _, s := range servers {
-			r, err := s.Start(ctx, &l.Lab)
-			if err != nil {
-				return err
-			}
-			time.Sleep(time.Second)
-			err = measure(ctx, r, c, found)
-			r.Stop()
-			if err != nil {
 				return err
 			}
 		}

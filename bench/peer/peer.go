@@ -61,6 +61,8 @@ type Server struct {
 	Acks  bool   // knows XEP-0198
 	Retry bool   // refuses a login now and then
 
+	Programs string // tells apart what it is made of, where several servers are of the same; may be empty
+
 	Foreign bool // may be missing on a machine
 	Forgets bool // its accounts, when it ends
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -138,8 +139,12 @@ func jabberd2Database(file string) error {
 // Jabberd is this server with a configuration, a path from the repository's
 // root, that has the variables of conf/jabberd.hcl, and values of its variables.
 func Jabberd(name, conf string, vars ...string) *Server {
+	programs := "jabberd"
+	if slices.Contains(vars, "isolation=none") {
+		programs = "jabberd-one"
+	}
 	return &Server{
-		Name: name, Chat: "SCRAM-SHA-1", Login: "SCRAM-SHA-1", Acks: true, up: "jabberd is up",
+		Name: name, Programs: programs, Chat: "SCRAM-SHA-1", Login: "SCRAM-SHA-1", Acks: true, up: "jabberd is up",
 		version: func(lab *Lab) string {
 			out, _ := exec.Command("git", "-C", lab.Root, "describe", "--always", "--dirty").Output()
 			return strings.TrimSpace(string(out))
