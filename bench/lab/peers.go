@@ -107,18 +107,25 @@ func (l *lab) prepare(ctx context.Context, servers []*peer.Server, cases []bench
 	for _, c := range cases {
 		all.Users, all.Contacts = max(all.Users, c.users), max(all.Contacts, c.contacts)
 	}
+	errs := make([]error, len(servers))
+	var wg sync.WaitGroup
+	turn := make(chan struct{}, beside) // most of the time goes into waiting for the disk
+	for i, s := range servers {
+		wg.Go(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			began := time.Now()
+			if errs[i] = l.populate(ctx, s, all); errs[i] == nil {
+				fmt.Printf("%-10s ready after %.1f s\n", s.Name, time.Since(began).Seconds())
+			}
+		})
+	}
+	wg.Wait()
 	var ready []*peer.Server
-	for _, s := range servers {
-		began := time.Now()
-		r, err := s.Start(ctx, &l.Lab)
-		if err == nil {
-			err = r.Prepare(ctx, all)
-			r.Stop()
-		}
-		switch {
+	for i, s := range servers {
+		switch err := errs[i]; {
 		case err == nil:
 			ready = append(ready, s)
-			fmt.Printf("%-10s ready after %.1f s\n", s.Name, time.Since(began).Seconds())
 		case ctx.Err() != nil || !s.Foreign:
 			return nil, err
 		default:
@@ -126,6 +133,15 @@ func (l *lab) prepare(ctx context.Context, servers []*peer.Server, cases []bench
 		}
 	}
 	return ready, nil
+}
+
+func (l *lab) populate(ctx context.Context, s *peer.Server, all crowd.Crowd) error {
+	r, err := s.Start(ctx, &l.Lab)
+	if err != nil {
+		return err
+	}
+	defer r.Stop()
+	return r.Prepare(ctx, all)
 }
 
 // together runs the cases that don't mind other servers' idling beside.

@@ -41,6 +41,8 @@ type Lab struct {
 
 	Anew               bool   // servers start without what earlier runs have left
 	ServerCPU, LoadCPU string // processors for servers and loads, as taskset writes them; "": any
+
+	ports ports
 }
 
 // on keeps a command on some processors.
@@ -132,7 +134,7 @@ func (s *Server) Start(ctx context.Context, lab *Lab) (*Running, error) {
 	if err := certificate(dir); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(3)
+	ports, err := lab.ports.free(3)
 	if err != nil {
 		return nil, err
 	}
