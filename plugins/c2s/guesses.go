@@ -92,10 +92,10 @@ func (g *guesses) stops(address, account string, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	own := g.level("from "+address, g.args.Address, now)
-	if g.args.Address > 0 && own >= float64(g.args.Address) {
+	if g.args.Address > 0 && own+1 > float64(g.args.Address) {
 		return true
 	}
-	return g.args.Account > 0 && own > 0 && g.level("to "+account, g.args.Account, now) >= float64(g.args.Account)
+	return g.args.Account > 0 && own > 0 && g.level("to "+account, g.args.Account, now)+1 > float64(g.args.Account)
 }
 
 func (g *guesses) failed(address, account string, now time.Time) time.Duration {

@@ -29,6 +29,7 @@ type oauthArgs struct {
 	Claim     string          `json:"claim" default:"sub" doc:"The claim that names the account: its name on the host, or its whole address. The account has to exist."`
 	Leeway    module.Duration `json:"leeway" default:"1m" doc:"How far the clocks may be apart."`
 	Refresh   module.Duration `json:"refresh" default:"1h" doc:"How often the keys are read again. They are also read when a token comes with a key that is not known."`
+	Pause     module.Duration `json:"pause" default:"5s" doc:"How long the keys are not read again in any case, whatever tokens come."`
 	Discovery string          `json:"discovery" doc:"The URL of the issuer's OpenID configuration, which clients are told whose token is refused."`
 }
 
@@ -44,9 +45,8 @@ type issuer struct {
 }
 
 const (
-	keysTime  = 10 * time.Second // to read the keys
-	keysSize  = 1 << 20
-	keysPause = 5 * time.Second // between attempts, whatever tokens come
+	keysTime = 10 * time.Second // to read the keys
+	keysSize = 1 << 20
 )
 
 // algorithms are those with public keys.
@@ -152,7 +152,7 @@ func (i *issuer) key(ctx context.Context, h jose.Header) (any, error) {
 	}
 	now := time.Now()
 	key, found := i.find(h)
-	if (!found || now.Sub(i.read) > i.args.Refresh.Std()) && now.Sub(i.tried) > keysPause {
+	if (!found || now.Sub(i.read) > i.args.Refresh.Std()) && now.Sub(i.tried) > i.args.Pause.Std() {
 		i.tried = now
 		if err := i.readKeys(ctx); err != nil {
 			i.s.env.Log().Warn("the keys of who issues tokens: " + err.Error())

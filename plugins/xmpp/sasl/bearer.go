@@ -92,7 +92,7 @@ func bearerClient(c *Credentials) (*Client, error) {
 	refused := func(in []byte) ([]byte, clientStep, error) {
 		return nil, nil, errors.New("unexpected challenge")
 	}
-	return &Client{OAuthBearer, func(in []byte) ([]byte, clientStep, error) {
+	return &Client{mechanism: OAuthBearer, optional: true, next: func(in []byte) ([]byte, clientStep, error) {
 		if len(in) > 0 {
 			return nil, nil, errors.New("unexpected challenge")
 		}

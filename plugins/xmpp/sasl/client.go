@@ -36,6 +36,7 @@ type Credentials struct {
 type Client struct {
 	mechanism string
 	next      clientStep // nil when the exchange is over
+	optional  bool       // what is left is what a server says that refuses
 }
 
 // A clientStep answers one message and names the step for the next one, nil if
@@ -83,15 +84,15 @@ func (c *Credentials) begin(name string, offered []string) (*Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Client{name, s.first}, nil
+		return &Client{mechanism: name, next: s.first}, nil
 	}
 	switch name {
 	case Plain:
 		return plainClient(c)
 	case External:
-		return &Client{name, oneMessage(c.Authzid)}, nil
+		return &Client{mechanism: name, next: oneMessage(c.Authzid)}, nil
 	case Anonymous:
-		return &Client{name, oneMessage("")}, nil
+		return &Client{mechanism: name, next: oneMessage("")}, nil
 	case OAuthBearer:
 		return bearerClient(c)
 	}
@@ -109,7 +110,7 @@ func plainClient(c *Credentials) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{Plain, oneMessage(c.Authzid + "\x00" + c.Username + "\x00" + password)}, nil
+	return &Client{mechanism: Plain, next: oneMessage(c.Authzid + "\x00" + c.Username + "\x00" + password)}, nil
 }
 
 // oneMessage is the whole of a mechanism that says one thing and checks nothing.
@@ -126,7 +127,7 @@ func oneMessage(text string) clientStep {
 func (c *Client) Mechanism() string { return c.mechanism }
 
 // Done tells that nothing is left to check.
-func (c *Client) Done() bool { return c.next == nil }
+func (c *Client) Done() bool { return c.next == nil || c.optional }
 
 // Step takes a challenge and makes the response. The first call, with nil, makes
 // the initial response; data that comes with the server's success is a challenge
@@ -142,5 +143,5 @@ func (c *Client) Step(challenge []byte) (response []byte, done bool, err error) 
 		c.next = nil
 		return nil, true, fmt.Errorf("%s: %w", c.mechanism, err)
 	}
-	return response, c.next == nil, nil
+	return response, c.Done(), nil
 }

@@ -108,7 +108,7 @@ func tokenClient(c *Credentials, name string) (*Client, error) {
 	data, _ := tokenBinding(binding, c.Bindings)
 	first := append([]byte(c.Username+"\x00"), tokenProof(hash, c.Token, initiator, data)...)
 	want := tokenProof(hash, c.Token, responder, data)
-	return &Client{name, func(in []byte) ([]byte, clientStep, error) {
+	return &Client{mechanism: name, next: func(in []byte) ([]byte, clientStep, error) {
 		if len(in) > 0 {
 			return nil, nil, errors.New("unexpected challenge")
 		}

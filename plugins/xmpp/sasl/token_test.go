@@ -149,7 +149,10 @@ func TestBearer(t *testing.T) {
 				t.Fatal(err)
 			}
 			var challenge string
-			in, _, err := client.Step(nil)
+			in, ready, err := client.Step(nil)
+			if !ready {
+				t.Error("the client waits for a challenge")
+			}
 			out, done, serr := server.Step(t.Context(), in)
 			if serr == nil && !done {
 				challenge = string(out)

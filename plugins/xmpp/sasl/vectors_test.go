@@ -87,7 +87,7 @@ func vectorPair(t *testing.T, hash Hash, keys Keys, clientNonce, serverNonce str
 	s := &Server{auth: auth, mechanism: "SCRAM-" + string(hash)}
 	x := &scramServer{Server: s, hash: hash, nonce: serverNonce}
 	s.next = x.first
-	return &Client{s.mechanism, c.first}, s
+	return &Client{mechanism: s.mechanism, next: c.first}, s
 }
 
 func expect(t *testing.T, what string, got []byte, want string, err error) {

@@ -31,6 +31,8 @@ type Account struct {
 	// it is refused, the password is tried. It needs the Agent that it was given to, and
 	// comes from Session.Token.
 	Token Token
+	// Bearer is a token of OAUTHBEARER, which has to be among the Mechanisms then.
+	Bearer string
 	// Window is how many stanzas may be unacknowledged (XEP-0198); 0 is the default,
 	// and less is no stream management.
 	Window int
@@ -48,7 +50,7 @@ func Client(ctx context.Context, conn net.Conn, a Account) (*Session, error) {
 	if a.Plaintext {
 		start = StartTLSIfOffered(a.TLS)
 	}
-	credentials := sasl.Credentials{Password: a.Password, Mechanisms: a.Mechanisms}
+	credentials := sasl.Credentials{Password: a.Password, Token: a.Bearer, Mechanisms: a.Mechanisms}
 	config.Features = []Feature{start}
 	if a.Agent != (Agent{}) {
 		window := a.Window

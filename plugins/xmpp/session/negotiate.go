@@ -199,7 +199,7 @@ func (n *Negotiator) open() error {
 	}
 	n.opened = true
 	h := stream.Header{NS: n.config.space(), To: n.Remote(), Version: stream.Version, Lang: n.config.Lang}
-	if n.TLS() != nil || h.NS != ns.Client {
+	if n.TLS() != nil && n.config.Local.Local() != "" || h.NS != ns.Client {
 		h.From = n.config.Local.Bare() // a client's own address is nobody's business in the clear
 	}
 	ahead, err := n.config.quick.ahead(n)
