@@ -74,7 +74,7 @@ type Engine struct {
 	passing  *section               // plugin: stands for what it does not handle itself; see pipeOf
 	peers    atomic.Pointer[[]Peer] // those that are there
 
-	gatherings []*gathering // of the handlers here that gather
+	gatherings atomic.Pointer[[]*gathering] // of the handlers here that gather; Make replaces it while the clock ticks
 
 	mu       sync.Mutex
 	remotes  map[string]*Remote
@@ -102,6 +102,7 @@ func New(c Config) *Engine {
 	}
 	e.workers = &workers{e: e, limit: max(2, runtime.GOMAXPROCS(0))}
 	e.peers.Store(new([]Peer))
+	e.gatherings.Store(new([]*gathering))
 	e.log.e = e
 	e.stale.log, e.stale.changes = &e.log, make(chan struct{}, 1)
 	if !c.Core {

@@ -42,7 +42,7 @@ func (v *env) Gather(ctx context.Context) {
 func (e *Engine) finishGathered() {
 	for again := true; again; {
 		again = false
-		for _, g := range e.gatherings {
+		for _, g := range *e.gatherings.Load() {
 			if g.some.Load() && g.finish(e) {
 				again = true
 			}
@@ -51,7 +51,7 @@ func (e *Engine) finishGathered() {
 }
 
 func (e *Engine) hasGathered() bool {
-	return slices.ContainsFunc(e.gatherings, func(g *gathering) bool { return g.some.Load() })
+	return slices.ContainsFunc(*e.gatherings.Load(), func(g *gathering) bool { return g.some.Load() })
 }
 
 // finish reports whether what was gathered has ended.

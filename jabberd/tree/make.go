@@ -104,7 +104,8 @@ func (e *Engine) makeLink(s *section, j int, l *link) (err error) {
 	}
 	if f, ok := l.handler.(module.Finisher); ok {
 		l.gathering = &gathering{finisher: f}
-		e.gatherings = append(e.gatherings, l.gathering)
+		all := append(slices.Clip(*e.gatherings.Load()), l.gathering)
+		e.gatherings.Store(&all)
 	}
 	if w, ok := l.handler.(module.Watcher); ok {
 		l.watcher = w

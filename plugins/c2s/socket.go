@@ -95,7 +95,10 @@ func (t *socket) Try(b []byte) (n int) {
 func (t *socket) Close() error { return t.net.Close() }
 
 func (t *socket) CloseWrite() error {
-	return t.net.(interface{ CloseWrite() error }).CloseWrite()
+	if half, ok := t.net.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return t.net.Close()
 }
 
 func (t *socket) Drain() { io.Copy(io.Discard, t.tcp) }
