@@ -38,6 +38,7 @@ import (
 	"github.com/jabberii/server/xdb/cache"
 	"github.com/jabberii/server/xdb/file"
 	"github.com/jabberii/server/xdb/filter"
+	"github.com/jabberii/server/xdb/ldap"
 	"github.com/jabberii/server/xdb/memory"
 )
 
@@ -46,7 +47,7 @@ func main() { os.Exit(command.Main(os.Args[1:], modules())) }
 func modules() []module.Module {
 	return []module.Module{
 		host.Module, fork.Module, exec.Module, accept.Module, connect.Module, services(),
-		filter.Module, cache.Module, memory.Module, file.Module, badger.Module,
+		filter.Module, cache.Module, memory.Module, file.Module, badger.Module, ldap.Module,
 		logfilter.Module, format.Module, logfile.Module, stdout.Module, stderr.Module, syslog.Module, to.Module,
 	}
 }

@@ -8,9 +8,10 @@ import (
 	"github.com/jabberii/server/xdb/cache"
 	"github.com/jabberii/server/xdb/file"
 	"github.com/jabberii/server/xdb/filter"
+	"github.com/jabberii/server/xdb/ldap"
 	"github.com/jabberii/server/xdb/memory"
 )
 
 func main() {
-	sdk.Serve(filter.Module, cache.Module, memory.Module, file.Module, badger.Module)
+	sdk.Serve(filter.Module, cache.Module, memory.Module, file.Module, badger.Module, ldap.Module)
 }

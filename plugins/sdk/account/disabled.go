@@ -41,5 +41,5 @@ func has(items []xdb.Item, key string) bool {
 }
 
 func exists(items []xdb.Item) bool {
-	return slices.ContainsFunc(items, func(it xdb.Item) bool { return strings.HasPrefix(it.Key, "scram-") })
+	return slices.ContainsFunc(items, func(it xdb.Item) bool { return it.Key == VerifyKey || strings.HasPrefix(it.Key, "scram-") })
 }
