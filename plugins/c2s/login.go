@@ -54,7 +54,9 @@ func (s *Service) host(ctx context.Context, address jid.JID) *session.Host {
 		return h
 	}
 	secret, kept := s.decoys(ctx, address.Domain())
-	h = &session.Host{Address: address, Offers: s.offers(address, secret, kept)}
+	verified, err := account.Verifies(ctx, xdb.New(s.env, s.env.Section()), address.Domain())
+	kept = kept && err == nil
+	h = &session.Host{Address: address, Offers: s.offers(address, secret, kept, verified)}
 	if !kept {
 		return h // the next stream looks again
 	}
@@ -68,18 +70,25 @@ func (s *Service) host(ctx context.Context, address jid.JID) *session.Host {
 }
 
 // offers are what streams to a host are offered, in order.
-func (s *Service) offers(host jid.JID, secret []byte, kept bool) []session.Offer {
+func (s *Service) offers(host jid.JID, secret []byte, kept, verified bool) []session.Offer {
 	required := s.args.STARTTLS == "required"
 	auth := s.authenticator(host.Domain(), secret, !required)
+	if verified {
+		s.verify(auth, host.Domain())
+	}
 	bound := *auth
-	bound.Mechanisms = s.mechanisms(true)
+	if !verified {
+		bound.Mechanisms = s.mechanisms(true)
+	}
 	quick := session.SASL2{Authenticator: &bound, Bind: inlineFeatures}
 	if s.isAnonymous(host.Domain()) {
 		auth = s.anonymous()
 		quick.Authenticator = auth
 	} else {
 		store := xdb.New(s.env, s.env.Section())
-		quick.Upgrades, quick.UpgradeTo = upgrades{store}, upgradeTo
+		if !verified {
+			quick.Upgrades, quick.UpgradeTo = upgrades{store}, upgradeTo
+		}
 		if kept && s.args.Tokens.Lifetime > 0 {
 			quick.Tokens = &tokens{args: s.args.Tokens, store: store, secret: secret}
 		}
