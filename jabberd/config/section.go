@@ -233,8 +233,8 @@ func (b *binding) link(d *decoding, p placed, inner *block, kinds []packet.Kind,
 	}
 	d.limits(inner.Body, values)
 	shared := section
-	if uses.Passive {
-		shared.Process = "" // it handles nothing there
+	if m.Passive {
+		shared.Process = "" // it handles nothing there; a service that handles nothing yet works there
 	}
 	settled(values).apply(shared, &link)
 	for _, a := range linkArgs() {

@@ -44,7 +44,7 @@ type ComponentLogin struct {
 	Secret string
 }
 
-// A Client is a program with slixmpp that plays one client or component. Its
+// A Client is a program with slixmpp, xmpp.js or strophe.js that plays one client or component. Its
 // methods fail the test where the client or its server refuse.
 type Client struct {
 	t        testing.TB
@@ -154,7 +154,12 @@ func startSlixmpp(t testing.TB, name string) *Client {
 	python := pythonWith(t, "slixmpp", "python3-slixmpp")
 	script := filepath.Join(t.TempDir(), "slixmpp_driver.py")
 	writeFile(t, script, slixmppDriver)
-	cmd := exec.Command(python, script)
+	return drive(t, "slixmpp "+name, exec.Command(python, script))
+}
+
+// drive starts the driver of a client.
+func drive(t testing.TB, name string, cmd *exec.Cmd) *Client {
+	t.Helper()
 	commands, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +168,7 @@ func startSlixmpp(t testing.TB, name string) *Client {
 	out, in := io.Pipe()
 	cmd.Stdout = in
 	c := &Client{t: t, commands: commands, lines: make(chan line, 1024)}
-	c.process = launch(t, "slixmpp "+name, cmd)
+	c.process = launch(t, name, cmd)
 	go func() {
 		<-c.process.ended
 		in.Close()
