@@ -12,6 +12,7 @@ import (
 
 	badgerdb "github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/ristretto/v2/z"
 
 	"github.com/jabberii/server/plugins/sdk/xdb"
 )
@@ -71,7 +72,7 @@ func (s *Store) open(dir string, o Options) error {
 		WithVerifyValueChecksum(true).
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithLogger(logger(o.Log))
-	db, err := badgerdb.OpenManaged(opt)
+	db, err := openAnew(opt)
 	if errors.Is(err, syscall.EWOULDBLOCK) || err != nil && strings.Contains(err.Error(), "directory lock") {
 		return fmt.Errorf("open %s: another process uses it", dir)
 	}
@@ -90,6 +91,19 @@ func (s *Store) open(dir string, o Options) error {
 		return errors.Join(fmt.Errorf("open %s: %w", dir, err), s.Close())
 	}
 	return nil
+}
+
+// openAnew opens the database, also where its process was killed after it had
+// created a file and before it had given it a size. badger refuses such a file,
+// each once, since it makes it a whole one meanwhile.
+func openAnew(opt badgerdb.Options) (*badgerdb.DB, error) {
+	const most = 8 // files that are made at once, and some
+	for i := 0; ; i++ {
+		db, err := badgerdb.OpenManaged(opt)
+		if err == nil || i == most || !strings.Contains(err.Error(), z.NewFile.Error()) {
+			return db, err
+		}
+	}
 }
 
 // Close waits for what is under way and closes the database.

@@ -260,3 +260,27 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("of the disk %d bytes are free, %v", free, err)
 	}
 }
+
+// TestKilledBetweenFiles opens what a process left that was killed when it had
+// created files and not yet given them a size.
+func TestKilledBetweenFiles(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{Cache: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.must(t, ann, xdb.Change{Op: xdb.Put, NS: "n", Key: "k", Value: []byte("v")})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"00077.mem", "00078.mem", "000077.vlog", "000078.vlog"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = opened(t, dir)
+	if n := s.count(t, ann, "n"); n != 1 {
+		t.Errorf("%d items are left", n)
+	}
+	s.must(t, ann, xdb.Change{Op: xdb.Put, NS: "n", Key: "l", Value: []byte("v")})
+}
