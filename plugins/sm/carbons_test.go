@@ -17,11 +17,6 @@ func (c *conn) copies() *conn {
 	return c
 }
 
-// copyOf is a copy of what bob and ann say to each other.
-func copyOf(side, to, message string) string {
-	return "message:chat ann@localhost>" + to + " <" + side + "><forwarded>" + message + "</forwarded></" + side + ">"
-}
-
 // XEP-0280 sections 7 and 8: who gets a message, who a copy. Of ann's sessions
 // phone and desk want copies, plain does not; quiet wants copies and has shown
 // no presence, and so does low, with a negative priority.

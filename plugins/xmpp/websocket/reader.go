@@ -58,20 +58,18 @@ func newReader(src io.Reader, early []byte, limits xml.Limits, reply func(frame 
 // can be a time-out, behind which it goes on where it was; a client that breaks
 // the rules of RFC 6455 or 7395 is reported as a [*stream.Error].
 func (r *Reader) Next() (*xml.Token, error) {
-	for {
-		message, err := r.message()
-		if err != nil {
-			return nil, err
-		}
-		t, err := r.scanner.Document(message)
-		if err != nil {
-			return nil, err
-		}
-		if t.NS == ns.Framing {
-			return t, r.frame(t)
-		}
-		return t, nil
+	message, err := r.message()
+	if err != nil {
+		return nil, err
 	}
+	t, err := r.scanner.Document(message)
+	if err != nil {
+		return nil, err
+	}
+	if t.NS == ns.Framing {
+		return t, r.frame(t)
+	}
+	return t, nil
 }
 
 // frame gives the elements of RFC 7395 the kinds of what they stand for.
