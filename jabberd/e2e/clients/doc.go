@@ -7,7 +7,8 @@
 //	bob.AwaitMessage("ann@localhost", "hello")
 //
 // Clients: [Slixmpp] (a program with slixmpp, which also plays an external
-// component, see [Component]) and [Profanity] (a person at a terminal).
+// component, see [Component]), [Profanity] (a person at a terminal), [XMPPJS] and
+[Strophe] (the libraries of web pages) and [OpenConverse] (a person at a browser).
 // Servers: [Prosody], [Ejabberd], [Biboumi] (a gateway, the component of a
 // server) and [IRC] (what it leads to).
 //
