@@ -8,7 +8,7 @@
 //
 // Clients: [Slixmpp] (a program with slixmpp, which also plays an external
 // component, see [Component]), [Profanity] (a person at a terminal), [XMPPJS] and
-[Strophe] (the libraries of web pages) and [OpenConverse] (a person at a browser).
+// [Strophe] (the libraries of web pages) and [OpenConverse] (a person at a browser).
 // Servers: [Prosody], [Ejabberd], [Biboumi] (a gateway, the component of a
 // server) and [IRC] (what it leads to).
 //

@@ -63,11 +63,11 @@ func (r *Reader) Next() (*xml.Token, error) {
 		return nil, err
 	}
 	t, err := r.scanner.Document(message)
+	if err == nil && t.NS == ns.Framing {
+		err = r.frame(t)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if t.NS == ns.Framing {
-		return t, r.frame(t)
 	}
 	return t, nil
 }
