@@ -58,7 +58,7 @@ type conn struct {
 	far     packet.Token       // the session
 	seen    uint64             // Seq of the last packet down
 	managed bool               // its session manages the stream (XEP-0198)
-	answers chan packet.Packet // to what a login asks of the session; nil if it doesn't
+	answers chan packet.Packet // with room for the one that a login waits for; nil if it doesn't
 	out     outbox
 }
 

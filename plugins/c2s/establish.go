@@ -49,18 +49,9 @@ func (c *conn) establish(ctx context.Context, in session.Inline) (e session.Esta
 	c.out.hold()
 	c.alone.Store(true)
 	c.enter(in.Account)
-	answers := make(chan packet.Packet, 1)
-	c.mu.Lock()
-	c.answers = answers
-	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		c.answers = nil
-		c.mu.Unlock()
-	}()
 	if r := in.Resume; r != nil {
 		attrs := xml.AppendAttr(xml.AppendAttr(nil, "previd", r.Previous), "h", r.Handled)
-		a, err := c.inquire(ctx, answers, packet.Packet{Name: "resume", NS: ns.StreamManagement, Attrs: string(attrs)})
+		a, err := c.inquire(ctx, packet.Packet{Name: "resume", NS: ns.StreamManagement, Attrs: string(attrs)})
 		if err != nil {
 			return e, err
 		}
@@ -79,7 +70,7 @@ func (c *conn) establish(ctx context.Context, in session.Inline) (e session.Esta
 		if in.Agent != "" {
 			p.Attrs = string(xml.AppendAttr(nil, "client", c.s.clientID(ctx, in)))
 		}
-		a, err := c.inquire(ctx, answers, p)
+		a, err := c.inquire(ctx, p)
 		if err != nil {
 			return e, err
 		}
@@ -101,8 +92,10 @@ func plain(p packet.Packet) *packet.Packet {
 
 // inquire sends the session a question of the login and waits for the answer. The error is a
 // *stream.Error if that ends the stream.
-func (c *conn) inquire(ctx context.Context, answers <-chan packet.Packet, p packet.Packet) (packet.Packet, error) {
+func (c *conn) inquire(ctx context.Context, p packet.Packet) (packet.Packet, error) {
+	answers := make(chan packet.Packet, 1)
 	c.mu.Lock()
+	c.answers = answers
 	p.Kind, p.Host, p.From, p.Near, p.Far = packet.Session, c.domain, c.address, c.token, c.far
 	c.mu.Unlock()
 	if err := c.send(&p); err != nil && !errors.Is(err, module.ErrPassed) {
@@ -124,8 +117,9 @@ func (c *conn) inquire(ctx context.Context, answers <-chan packet.Packet, p pack
 	}
 }
 
-// answer takes a packet down that the login waits for, and reports whether it is one.
-// With the lock held.
+// answer takes a packet down that the login waits for, and reports whether it is one. What
+// comes behind it, such as the end because another connection resumes the session, is for
+// the client. With the lock held.
 func (c *conn) answer(p *packet.Packet) bool {
 	if c.answers == nil {
 		return false
@@ -138,12 +132,9 @@ func (c *conn) answer(p *packet.Packet) bool {
 	}
 	a := *p
 	a.To = strings.Clone(p.To)
-	select {
-	case c.answers <- a:
-		return true
-	default: // it was answered already
-		return false
-	}
+	c.answers <- a // there is room for one
+	c.answers = nil
+	return true
 }
 
 // clientID tells a client from others of its account, always in the same way and

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -335,4 +337,66 @@ func readAll(t *testing.T, conn io.Reader) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// loginWith begins a login of ann by SASL2.
+const loginWith = "<stream:stream to='example.org' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>" +
+	"<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>AGFubgBzZWNyZXQ=</initial-response>"
+
+var resumable = regexp.MustCompile(`<enabled [^>]*\bid='([^']+)'`)
+
+// readTo reads until a connection has said what is wanted.
+func readTo(t *testing.T, conn net.Conn, want string) string {
+	t.Helper()
+	conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	var out []byte
+	for b := make([]byte, 4096); !strings.Contains(string(out), want); {
+		n, err := conn.Read(b)
+		if out = append(out, b[:n]...); err != nil {
+			t.Fatalf("no %s in %s: %v", want, out, err)
+		}
+	}
+	return string(out)
+}
+
+// Of connections that resume one session at the same time the last one has it, and each
+// of the others is told that it has not.
+func TestResumptionsAtOnce(t *testing.T) {
+	sdktest.Both(t, whole("{"+directTLS+"}"), func(t *testing.T, h *sdktest.Harness) {
+		address := listening(h)
+		withAccount(t, h)
+		for range 5 {
+			first := dialTLS(t, address)
+			if _, err := io.WriteString(first, loginWith+"<bind xmlns='urn:xmpp:bind:0'><enable xmlns='urn:xmpp:sm:3' resume='true'/></bind></authenticate>"); err != nil {
+				t.Fatal(err)
+			}
+			id := resumable.FindStringSubmatch(readTo(t, first, "</success>"))
+			text := loginWith + "<resume xmlns='urn:xmpp:sm:3' previd='" + id[1] + "' h='0'/></authenticate>"
+			const all = 8
+			ended := make(chan string, all)
+			var conns []*trips
+			for range all {
+				conn := dialTLS(t, address)
+				conns = append(conns, conn)
+				go func() {
+					io.WriteString(conn, text)
+					out, _ := io.ReadAll(conn)
+					ended <- string(out)
+				}()
+			}
+			for range all - 1 {
+				select {
+				case out := <-ended:
+					if !strings.Contains(out, "<conflict ") {
+						t.Errorf("ended with %s", out)
+					}
+				case <-time.After(30 * time.Second):
+					t.Fatal("a connection without a session is not ended")
+				}
+			}
+			for _, conn := range conns {
+				conn.Close()
+			}
+		}
+	})
 }
