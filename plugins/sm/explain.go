@@ -9,6 +9,7 @@ import (
 	"github.com/jabberii/server/plugins/sdk/sessions"
 	"github.com/jabberii/server/plugins/xmpp/carbons"
 	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/privacy"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
@@ -194,7 +195,7 @@ func explainIQ(a *account, p *packet.Packet) (packet.Verdict, string) {
 	}
 	if el, ok := xml.First(p.Body, ns.Client); ok {
 		switch el.NS() {
-		case ns.Roster, ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Carbons, lastSpace:
+		case ns.Roster, ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Carbons, ns.Session, privacy.BlockingNS, privacy.NS, lastSpace:
 			return packet.Claim, "the server answers for " + a.jid
 		}
 	}

@@ -216,13 +216,15 @@ func TestExplain(t *testing.T) {
 		w.login("ann@localhost/tablet").copies()
 		sleepy := w.asleep("bob@localhost/desk")
 		for stanza, want := range map[string]string{
-			`<message type='chat' to='ann@localhost' from='b@c'/>`:                        "ann@localhost has 4 resources; the message goes to ann@localhost/phone (priority 5), and a copy to ann@localhost/tablet (not available)",
-			`<message type='groupchat' to='ann@localhost/phone' from='b@c'/>`:             "ann@localhost has 4 resources; the message goes to ann@localhost/phone (priority 5)",
-			`<message to='bob@localhost' from='b@c'><body>x</body></message>`:             "bob@localhost has 1 resource; the message goes to bob@localhost/desk (priority 0, inactive)",
-			`<message to='bob@localhost' from='b@c'>` + typing + `</message>`:             "bob@localhost has 1 resource; the message goes to bob@localhost/desk (priority 0, inactive); it waits until somebody looks at an inactive client",
-			`<presence to='bob@localhost' from='b@c'/>`:                                   "bob@localhost has 1 resource; it goes to all that are available; it waits until somebody looks at an inactive client",
-			`<presence to='bob@localhost/desk' from='b@c'/>`:                              "it goes to bob@localhost/desk (priority 0, inactive); it waits until somebody looks at an inactive client",
-			`<iq type='set' to='ann@localhost'><enable xmlns='urn:xmpp:carbons:2'/></iq>`: "the server answers for ann@localhost",
+			`<message type='chat' to='ann@localhost' from='b@c'/>`:                          "ann@localhost has 4 resources; the message goes to ann@localhost/phone (priority 5), and a copy to ann@localhost/tablet (not available)",
+			`<message type='groupchat' to='ann@localhost/phone' from='b@c'/>`:               "ann@localhost has 4 resources; the message goes to ann@localhost/phone (priority 5)",
+			`<message to='bob@localhost' from='b@c'><body>x</body></message>`:               "bob@localhost has 1 resource; the message goes to bob@localhost/desk (priority 0, inactive)",
+			`<message to='bob@localhost' from='b@c'>` + typing + `</message>`:               "bob@localhost has 1 resource; the message goes to bob@localhost/desk (priority 0, inactive); it waits until somebody looks at an inactive client",
+			`<presence to='bob@localhost' from='b@c'/>`:                                     "bob@localhost has 1 resource; it goes to all that are available; it waits until somebody looks at an inactive client",
+			`<presence to='bob@localhost/desk' from='b@c'/>`:                                "it goes to bob@localhost/desk (priority 0, inactive); it waits until somebody looks at an inactive client",
+			`<iq type='set' to='ann@localhost'><enable xmlns='urn:xmpp:carbons:2'/></iq>`:   "the server answers for ann@localhost",
+			`<iq type='get' to='ann@localhost'><blocklist xmlns='urn:xmpp:blocking'/></iq>`: "the server answers for ann@localhost",
+			`<iq type='get' to='ann@localhost'><query xmlns='jabber:iq:privacy'/></iq>`:     "the server answers for ann@localhost",
 		} {
 			p := parse(t, stanza)
 			if _, why := w.env.handler.(module.Explainer).Explain(context.Background(), &p); why != want {
