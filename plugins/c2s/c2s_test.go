@@ -47,7 +47,7 @@ var sessions = module.Define("sessions", "", module.On(packet.Session), func(env
 		case p.NS != "":
 			return packet.Claim, nil
 		case p.Name == "message" && strings.Contains(string(p.Body), "end"):
-			q.Name, q.Type = "end", "policy-violation"
+			q.Name, q.Type, q.Body = "end", "policy-violation", []byte("<because xmlns='urn:x'/>")
 		case p.Name == "message":
 			q.Name, q.Type, q.ID, q.From, q.To, q.Body, q.Attrs = "message", p.Type, p.ID, p.To, p.From, p.Body, p.Attrs
 			q.Lang = p.Lang

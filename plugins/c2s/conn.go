@@ -268,8 +268,23 @@ func whyOver(err error) error {
 // lost is the error of a connection that ended without its stream's end.
 type lost struct{ error }
 
+// isForSessions reports whether an element is one that a client may send: others of the
+// same names are those by which connection and session speak with one another.
+func isForSessions(t *xml.Token) bool {
+	switch t.NS {
+	case ns.Client:
+		return t.Name == "message" || t.Name == "presence" || t.Name == "iq"
+	case "", ns.Bind2: // bind is part of a login
+		return false
+	}
+	return true
+}
+
 // up sends one element to the session.
 func (c *conn) up(t *xml.Token) error {
+	if !isForSessions(t) {
+		return &stream.Error{Condition: stream.UnsupportedStanzaType}
+	}
 	c.mu.Lock()
 	p := packet.Packet{Kind: packet.Session, Host: c.domain, From: c.address, Near: c.token, Far: c.far}
 	c.mu.Unlock()
@@ -345,10 +360,13 @@ func (c *conn) down(ctx context.Context, p *packet.Packet) error {
 	case p.Flags&packet.Bounced != 0 && p.Name == "end":
 		c.end(stream.InternalServerError)
 	case p.Name == "end" && p.NS == "":
-		c.end(stream.Condition(p.Type))
+		c.endFor(stream.Condition(p.Type), p.Body)
 	case p.Name == "sync" && p.NS == "":
 		return c.sync(ctx, seen)
 	default:
+		if p.NS != "" {
+			p.To = "" // only stanzas are to somebody
+		}
 		c.writeTogether(ctx, p)
 	}
 	return nil

@@ -34,7 +34,7 @@ func (s *Service) newAcceptor(framing session.Framing) *session.Acceptor {
 		}
 		domain := h.To.Domain()
 		switch {
-		case domain == "":
+		case domain == "" || h.To != h.To.Server():
 			return nil, &stream.Error{Condition: stream.ImproperAddressing, Text: "which host is the stream to?", Lang: "en"}
 		case !s.env.Serves(packet.Session, domain):
 			return nil, &stream.Error{Condition: stream.HostUnknown}

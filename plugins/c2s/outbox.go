@@ -64,12 +64,15 @@ func (c *conn) writeTogether(ctx context.Context, p *packet.Packet) {
 }
 
 // end closes the stream, with an error unless condition is "".
-func (c *conn) end(condition stream.Condition) {
+func (c *conn) end(condition stream.Condition) { c.endFor(condition, nil) }
+
+// endFor is end with an element that says more.
+func (c *conn) endFor(condition stream.Condition, app []byte) {
 	if condition == "" {
 		c.endWith(nil)
 		return
 	}
-	c.endWith(&stream.Error{Condition: condition})
+	c.endWith(&stream.Error{Condition: condition, App: app})
 }
 
 // endWith closes the stream, with an error unless it is nil.

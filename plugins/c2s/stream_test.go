@@ -63,6 +63,7 @@ func TestRFC6120StreamErrors(t *testing.T) {
 		{"4.9.3.6 host-unknown", strings.Replace(header, "example.org", "elsewhere.example", 1), []string{"<stream:stream", "<host-unknown"}, "features"},
 		{"4.9.3.6 host-unknown behind the login", header + plainAs("ann", "secret") + strings.Replace(header, "example.org", "elsewhere.example", 1), []string{"<success", "<host-unknown"}, "<bind"},
 		{"4.9.3.7 improper-addressing", strings.Replace(header, "'example.org'", "'@'", 1), []string{"<stream:stream", "<improper-addressing"}, "features"},
+		{"4.9.3.7 improper-addressing of an account", strings.Replace(header, "'example.org'", "'ann@example.org'", 1), []string{"<stream:stream", "<improper-addressing"}, "features"},
 		{"4.9.3.9 invalid-from", loggedIn + "<message from='bob@example.org' to='ann@example.org'/>", []string{"<invalid-from"}, ""},
 		{"4.9.3.12 not-authorized", header + "<message to='bob@example.org'/>", []string{"<not-authorized"}, ""},
 		{"4.9.3.13 not-well-formed", header + "<message></iq>", []string{"<not-well-formed"}, ""},
@@ -77,6 +78,9 @@ func TestRFC6120StreamErrors(t *testing.T) {
 		{"4.9.3.22 unsupported-encoding", "<?xml version='1.0' encoding='ISO-8859-1'?>" + headless, []string{"<stream:stream", "<unsupported-encoding"}, "features"},
 		{"4.9.3.22 bytes that are no UTF-8", loggedIn + "<message><body>\xff</body></message>", []string{"result", "<unsupported-encoding"}, ""},
 		{"4.9.3.24 unsupported-stanza-type", header + plainAs("ann", "secret") + header + "<x xmlns='urn:x'/>" + closed, []string{"<success"}, "result"},
+		{"4.9.3.24 what connection and session say to one another", loggedIn + "<close type='lost'/>", []string{"result", "<unsupported-stanza-type"}, ""},
+		{"4.9.3.24 a part of a login behind it", header + plainAs("ann", "secret") + header + "<bind xmlns='urn:xmpp:bind:0'/>", []string{"<success", "<unsupported-stanza-type"}, "<bound"},
+		{"4.9.4 application-specific conditions", loggedIn + "<message to='bob@example.org'><body>end</body></message>", []string{"result", "<policy-violation", "<because xmlns='urn:x'/></stream:error>"}, ""},
 		{"4.9.3.25 unsupported-version", strings.Replace(headless, "version='1.0'", "version='one'", 1), []string{"<stream:stream", "<unsupported-version"}, "features"},
 		{"5.4.2.2 STARTTLS behind the login", header + plainAs("ann", "secret") + header + toTLS + closed, []string{"<success"}, "<proceed"},
 	}
