@@ -6,6 +6,7 @@
 # For a directory, "ldap" stands where "exec" does: see xdb/ldap/README.md.
 
 variable "accounts" {
+  default     = "accounts"
   description = "a file with a line NAME:PASSWORD for each account"
 }
 

@@ -13,9 +13,12 @@ from xml.etree import ElementTree
 
 
 def accounts(path):
-    """The accounts in the file, read anew each time."""
-    with open(path, encoding="utf-8") as lines:
-        return dict(line.rstrip("\n").split(":", 1) for line in lines if ":" in line)
+    """The accounts in the file, read anew each time; without it there are none."""
+    try:
+        with open(path, encoding="utf-8") as lines:
+            return dict(line.rstrip("\n").split(":", 1) for line in lines if ":" in line)
+    except FileNotFoundError:
+        return {}
 
 
 def answer(packet, known):

@@ -36,6 +36,7 @@ import (
 	"github.com/jabberii/server/plugins/version"
 	"github.com/jabberii/server/xdb/badger"
 	"github.com/jabberii/server/xdb/cache"
+	namespaces "github.com/jabberii/server/xdb/filter"
 )
 
 // modules are those that the files name, beside host.
@@ -45,7 +46,7 @@ func modules() []module.Module {
 		load.With(c2s.With(routes), http.With(routes),
 			acme.Module, admin.Module, contact.Module, events.Module, last.Module, privacy.Module, private.Module, sm.Module, time.Module, vcard.Module, version.Module),
 		accept.Module, connect.Module, runs.Module,
-		cache.Module, badger.Module, filter.Module, format.Module, file.Module, stderr.Module, to.Module,
+		namespaces.Module, cache.Module, badger.Module, filter.Module, format.Module, file.Module, stderr.Module, to.Module,
 	}
 }
 

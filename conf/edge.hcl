@@ -58,7 +58,8 @@ session "c2s" {
   process = "edge"
 
   load "http" {
-    listen = "127.0.0.1:${var.http_port}"
+    optional = true # a port that another has is no reason not to start
+    listen   = "127.0.0.1:${var.http_port}"
     tls { listen = ":${var.https_port}" }
   }
 

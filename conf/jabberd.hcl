@@ -58,7 +58,8 @@ session "c2s" {
   # What clients in browsers connect to: wss://localhost:5281/ws, or
   # https://localhost:5281/http-bind, which they find by host-meta.
   load "http" {
-    listen = "127.0.0.1:${var.http_port}"
+    optional = true # a port that another has is no reason not to start
+    listen   = "127.0.0.1:${var.http_port}"
     tls { listen = ":${var.https_port}" }
     # external = "https://chat.example.org"   where a web server passes them on
   }

@@ -47,7 +47,7 @@ func catalog() config.Catalog {
 		{Number: 198, Name: "Stream Management", Version: "1.6.3"},
 		{Number: 45, Name: "Multi-User Chat", Version: "1.35.5", Partial: true, Note: "no <rooms> & more"},
 	}
-	file.XEPs = []module.XEP{{Number: 198, Name: "Stream Management", Version: "1.0", Partial: true}}
+	host.XEPs = []module.XEP{{Number: 198, Name: "Stream Management", Version: "1.0", Partial: true}}
 	return config.Catalog{Modules: []module.Module{host, load, file}}
 }
 
@@ -254,7 +254,7 @@ func TestModules(t *testing.T) {
 func TestStandards(t *testing.T) {
 	out, _, err := jabberd(t, server(), "", "modules", "--xeps")
 	want := "XEP-0045  1.35.5  Multi-User Chat    sm        in part: no <rooms> & more\n" +
-		"XEP-0198  1.6.3   Stream Management  sm, file  \n"
+		"XEP-0198  1.6.3   Stream Management  host, sm  \n"
 	if err != nil || out != want {
 		t.Errorf("%v\n%s", err, out)
 	}
