@@ -57,7 +57,7 @@ func (c *conn) establish(ctx context.Context, in session.Inline) (e session.Esta
 		}
 		e.Out = element.Append(e.Out, plain(a))
 		if a.Name == "resumed" {
-			e.Resumed = true
+			e.Resumed, e.Managed = true, true
 			e.Address, err = jid.Parse(a.To)
 			return e, err
 		}
@@ -77,7 +77,7 @@ func (c *conn) establish(ctx context.Context, in session.Inline) (e session.Esta
 		if a.Name != "bound" {
 			return e, fmt.Errorf("bind: %w", stanza.ParseError(a.Body))
 		}
-		e.Out = element.Append(e.Out, plain(a))
+		e.Out, e.Managed = element.Append(e.Out, plain(a)), isManaging(&a)
 		e.Address, err = jid.Parse(a.To)
 		return e, err
 	}

@@ -213,6 +213,37 @@ func TestQuickLoginAfterTheSessionHasEnded(t *testing.T) {
 	})
 }
 
+// Stream management that began within the login is not offered again: some clients
+// take what is offered, and give up when it is refused.
+func TestQuickLoginOffersManagementOnce(t *testing.T) {
+	sdktest.Both(t, whole("{"+directTLS+"}"), func(t *testing.T, h *sdktest.Harness) {
+		address := listening(h)
+		withAccount(t, h)
+		for _, c := range []struct {
+			name, ask string
+			offered   bool
+		}{
+			{"enabled", "<enable xmlns='urn:xmpp:sm:3' resume='true'/>", false},
+			{"not enabled", "<enable xmlns='urn:xmpp:carbons:2'/>", true},
+		} {
+			conn := dialTLS(t, address)
+			if _, err := conn.Write([]byte("<stream:stream to='example.org' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>" +
+				"<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>AGFubgBzZWNyZXQ=</initial-response>" +
+				"<bind xmlns='urn:xmpp:bind:0'>" + c.ask + "</bind></authenticate></stream:stream>")); err != nil {
+				t.Fatal(err)
+			}
+			out := readAll(t, conn)
+			_, features, found := strings.Cut(out, "</success>")
+			if !found || strings.Contains(out, "<enabled") == c.offered || strings.Contains(features, "<sm ") != c.offered {
+				t.Errorf("%s: %s", c.name, out)
+			}
+			if strings.Contains(features, "<bind ") || !strings.Contains(features, "<ver ") {
+				t.Errorf("%s: behind the login are offered %s", c.name, features)
+			}
+		}
+	})
+}
+
 func TestTokens(t *testing.T) {
 	sdktest.Both(t, whole("{"+directTLS+`,"guesses":{"delay":"0s"},"tokens":{"renew":"0s","clients":2}}`), func(t *testing.T, h *sdktest.Harness) {
 		address := listening(h)

@@ -130,14 +130,18 @@ func (r *Receiver) space() string {
 func Advertise(features []byte) Offer {
 	o := advertise{unbound: features}
 	for el := range xml.Elements(features, ns.Stream) {
-		if !el.Is("bind", ns.Bind) {
-			o.bound = el.Append(o.bound)
+		if el.Is("bind", ns.Bind) {
+			continue
+		}
+		o.bound = el.Append(o.bound)
+		if !el.Is("sm", ns.StreamManagement) {
+			o.managed = el.Append(o.managed)
 		}
 	}
 	return o
 }
 
-type advertise struct{ unbound, bound []byte }
+type advertise struct{ unbound, bound, managed []byte }
 
 func (o advertise) Append(dst []byte, r *Receiver) []byte {
 	switch {
@@ -145,6 +149,8 @@ func (o advertise) Append(dst []byte, r *Receiver) []byte {
 		return dst
 	case r.address.IsZero():
 		return append(dst, o.unbound...)
+	case r.managed:
+		return append(dst, o.managed...)
 	}
 	return append(dst, o.bound...)
 }

@@ -34,6 +34,7 @@ type Bind2 struct {
 type Established struct {
 	Address jid.JID // the full JID, zero if there is no session
 	Resumed bool
+	Managed bool   // stream management is on (XEP-0198), and not to be offered again
 	Out     []byte // the elements that say so, for the client: resumed, failed, bound
 }
 

@@ -89,6 +89,7 @@ type Receiver struct {
 	channel  sasl.Channel
 	account  jid.JID
 	address  jid.JID
+	managed  bool // by XEP-0198
 	exchange *sasl.Server
 	login    *login // under way, by SASL2
 	failures int

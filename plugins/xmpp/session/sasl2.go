@@ -200,7 +200,7 @@ func (o *offerSASL2) next(ctx context.Context, r *Receiver) (Reply, error) {
 	out = append(out, session.Out...)
 	out, err := o.appendToken(ctx, out, r)
 	out = xml.AppendEnd(out, "success")
-	r.account, r.address, r.login = l.account, session.Address, nil
+	r.account, r.address, r.managed, r.login = l.account, session.Address, session.Managed, nil
 	if !session.Resumed {
 		out = r.Features(out)
 	}

@@ -1,6 +1,9 @@
 package xml
 
-import "io"
+import (
+	"bytes"
+	"io"
+)
 
 // Reader yields the tokens of a stream that is read from a connection, for those
 // who have a goroutine for it. It is not for concurrent use.
@@ -76,9 +79,10 @@ func (r *Reader) awake() *Scanner {
 }
 
 // Buffered is the number of bytes that were read and don't belong to a token
-// yet. If it isn't 0 when TLS starts, somebody has sent in the clear what would
-// be taken for protected.
-func (r *Reader) Buffered() int { return r.end - r.start }
+// yet, white space before them apart. If it isn't 0 when TLS starts, somebody has
+// sent in the clear what would be taken for protected. (Some clients end their
+// request for TLS with a line break.)
+func (r *Reader) Buffered() int { return len(bytes.TrimLeft(r.buf[r.start:r.end], " \t\r\n")) }
 
 // fill reads once.
 func (r *Reader) fill() error {

@@ -98,7 +98,7 @@ func TestReaderReset(t *testing.T) {
 	go func() {
 		// The second stream comes in one piece with the end of the first, as it
 		// does from a client that doesn't wait.
-		io.WriteString(server, header+`<auth/>`+header+`<iq/><inject/>`)
+		io.WriteString(server, header+`<auth/>`+header+"<iq/>\r\n<inject/>")
 		server.Close()
 	}()
 	r := xml.NewReader(client, xml.Limits{})
@@ -116,12 +116,15 @@ func TestReaderReset(t *testing.T) {
 	if n := r.Buffered(); n != len("<inject/>") {
 		t.Errorf("%d bytes are left", n)
 	}
-	r.Reset(strings.NewReader(header + `<message/>`))
+	r.Reset(strings.NewReader(header + "<message/>\r\n\t "))
 	if n := r.Buffered(); n != 0 {
 		t.Errorf("%d bytes came along", n)
 	}
 	expect(xml.Open, "stream")
 	expect(xml.Child, "message")
+	if n := r.Buffered(); n != 0 {
+		t.Errorf("%d bytes of white space count", n)
+	}
 }
 
 func BenchmarkReader(b *testing.B) {
