@@ -7,6 +7,11 @@ import (
 	"github.com/jabberii/server/jabberd/e2e/clients"
 )
 
+// overWeb is how a user logs in with a page, to a path.
+func (r *running) overWeb(user clients.Login, scheme, path string) clients.WebLogin {
+	return clients.WebLogin{URL: scheme + "://localhost:" + r.vars["https_port"] + path, JID: user.JID, Password: user.Password}
+}
+
 // TestConverse has a person at a browser log in with Converse.js and chat with
 // somebody at slixmpp. What the page shows then stays in bin/screenshots.
 func TestConverse(t *testing.T) {

@@ -7,8 +7,9 @@
 //	bob.AwaitMessage("ann@localhost", "hello")
 //
 // Clients: [Slixmpp] (a program with slixmpp, which also plays an external
-// component, see [Component]), [Profanity] (a person at a terminal), [XMPPJS] and
-// [Strophe] (the libraries of web pages) and [OpenConverse] (a person at a browser).
+// component, see [Component]), [Aioxmpp], [Profanity] (a person at a terminal), [XMPPJS]
+// and [Strophe] (the libraries of web pages), [OpenConverse] (a person at a browser)
+// and [SendXMPP] (a script). What all have in common that people chat with is a [Chatter].
 // Servers: [Prosody], [Ejabberd], [Biboumi] (a gateway, the component of a
 // server) and [IRC] (what it leads to).
 //

@@ -13,12 +13,12 @@ var nodeDriver []byte
 
 // A WebLogin is one account as a web page knows it.
 type WebLogin struct {
-	URL      string // of WebSocket (ws, wss), or of BOSH (http, https)
+	URL      string // of WebSocket (ws, wss), of BOSH (http, https) or, for programs outside of pages, of TCP (xmpp, xmpps)
 	JID      string // bare
 	Password string
 }
 
-// XMPPJS logs in with xmpp.js, over WebSocket, and returns when its session is
+// XMPPJS logs in with xmpp.js, over WebSocket or TCP, and returns when its session is
 // established. It has not sent presence. A connection that is lost it makes
 // again, and resumes.
 func XMPPJS(t testing.TB, login WebLogin) *Client { return onNode(t, "xmpp.js", login) }

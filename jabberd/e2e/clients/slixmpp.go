@@ -17,6 +17,9 @@ import (
 //go:embed slixmpp_driver.py
 var slixmppDriver string
 
+//go:embed commands.py
+var pythonCommands string
+
 // TLS is how a connection is encrypted.
 type TLS string
 
@@ -151,10 +154,18 @@ func TryComponent(t testing.TB, login ComponentLogin) (*Client, error) {
 
 func startSlixmpp(t testing.TB, name string) *Client {
 	t.Helper()
-	python := pythonWith(t, "slixmpp", "python3-slixmpp")
-	script := filepath.Join(t.TempDir(), "slixmpp_driver.py")
-	writeFile(t, script, slixmppDriver)
-	return drive(t, "slixmpp "+name, exec.Command(python, script))
+	return drivePython(t, "slixmpp", name, slixmppDriver)
+}
+
+// drivePython starts the driver of a library from Debian.
+func drivePython(t testing.TB, library, name, driver string) *Client {
+	t.Helper()
+	python := pythonWith(t, library, "python3-"+library)
+	dir := t.TempDir()
+	script := filepath.Join(dir, library+"_driver.py")
+	writeFile(t, script, driver)
+	writeFile(t, filepath.Join(dir, "commands.py"), pythonCommands)
+	return drive(t, library+" "+name, exec.Command(python, script))
 }
 
 // drive starts the driver of a client.

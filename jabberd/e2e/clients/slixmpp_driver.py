@@ -1,18 +1,11 @@
-"""Plays one XMPP client, or one external component (XEP-0114), with slixmpp.
-
-Commands come on standard input, one JSON object a line, and are carried out in
-order: {"id": 1, "do": "message", "to": "bob@localhost", "body": "hello"}.
-Each gets one answer on standard output, {"answer": 1, "result": {...}} or
-{"answer": 1, "error": "why"}. In between come events, {"event": "message", ...}: all
-that the server sent, as it arrived. The end of standard input ends the program.
+"""Plays one XMPP client, or one external component (XEP-0114), with slixmpp. What
+commands and events are is said in commands.py.
 """
 
 import asyncio
 import base64
-import json
 import logging
 import ssl
-import sys
 import time
 import xml.etree.ElementTree as ET
 
@@ -22,12 +15,10 @@ from slixmpp.plugins.xep_0198 import stanza as sm
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
+from commands import Refused, emit, obey, split
+
 IQ_TIMEOUT = 20  # seconds
 RETRY = 0.1  # seconds between attempts to come back to a server that is away
-
-
-class Refused(Exception):
-    """A command that could not be done; the text is the answer."""
 
 
 class Driver:
@@ -386,44 +377,19 @@ def items(iq):
     } for item in (query if query is not None else ())]
 
 
-def split(addr):
-    host, _, port = addr.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
-def emit(event, **told):
-    write({"event": event, **told})
-
-
-def write(line):
-    print(json.dumps(line), flush=True)
-
-
-async def main():
-    driver = Driver()
-    loop = asyncio.get_running_loop()
-    lines = asyncio.StreamReader(limit=1 << 26)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    while line := await lines.readline():
-        command = json.loads(line)
-        number, name = command.pop("id"), command.pop("do")
-        try:
-            run = getattr(driver, "do_" + name, None)
-            if run is None:
-                raise Refused("no such command: " + name)
-            write({"answer": number, "result": await run(**command)})
-        except Refused as why:
-            write({"answer": number, "error": str(why)})
-        except IqTimeout:
-            write({"answer": number, "error": "no answer in %d s" % IQ_TIMEOUT})
-        except IqError as refusal:
-            error = refusal.iq["error"]
-            write({"answer": number, "error": ("%s %s" % (error["condition"], error["text"])).strip()})
-        except Exception as error:
-            logging.exception("%s", name)
-            write({"answer": number, "error": "%s: %s" % (type(error).__name__, error)})
+def reason(error):
+    if isinstance(error, IqTimeout):
+        return "no answer in %d s" % IQ_TIMEOUT
+    if isinstance(error, IqError):
+        refusal = error.iq["error"]
+        return "%s %s" % (refusal["condition"], refusal["text"])
+    return None
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
+
+    async def main():  # slixmpp makes streams of the running loop
+        await obey(Driver(), reason)
+
     asyncio.run(main())
