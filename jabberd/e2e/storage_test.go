@@ -72,7 +72,7 @@ func TestMoveToAnotherStore(t *testing.T) {
 		r.must("user", "add", "ann@localhost", "--password", "secret")
 
 		r.restartWith(isolation, oldStore, newStore)
-		if out := r.must("xdb", "owners", "localhost", "--section", "new"); out != "" {
+		if out := r.must("xdb", "owners", "localhost", "--section", "new"); strings.Contains(out, "@") { // what the host itself has is put there at the start
 			t.Errorf("the new store has %s", out)
 		}
 		r.must("xdb", "copy", "new")

@@ -89,8 +89,8 @@ func TestAHostThatIsElsewhere(t *testing.T) {
 		},
 	}
 	sdktest.Both(t, plan, func(t *testing.T, h *sdktest.Harness) {
-		if e := h.Logged("no certificate was issued"); e.Type != "error" || !strings.Contains(e.Attrs, "host='elsewhere.example'") || !strings.Contains(e.Attrs, "could not resolve") {
-			t.Errorf("logged as %s: %s", e.Type, e.Attrs)
+		if e := h.Logged("no certificate was issued"); e.Type != "error" || e.Host != "elsewhere.example" || !strings.Contains(e.Attrs, "could not resolve") {
+			t.Errorf("logged as %s of %s: %s", e.Type, e.Host, e.Attrs)
 		}
 	})
 }
