@@ -14,12 +14,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jabberii/server/basemods/load"
 	"github.com/jabberii/server/jabberd/config/configtest"
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/c2s"
+	weblisten "github.com/jabberii/server/plugins/http"
 	"github.com/jabberii/server/plugins/sdk/account"
 	"github.com/jabberii/server/plugins/sdk/sdktest"
+	"github.com/jabberii/server/plugins/sdk/web"
 	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/sasl"
@@ -335,4 +338,7 @@ func TestProxies(t *testing.T) {
 	})
 }
 
-func TestReadme(t *testing.T) { configtest.ReadmeOfService(t, c2s.Module) }
+func TestReadme(t *testing.T) {
+	routes := new(web.Routes)
+	configtest.Readme(t, c2s.With(routes), load.With(c2s.With(routes), weblisten.With(routes)))
+}
