@@ -29,6 +29,7 @@ import (
 	"github.com/jabberii/server/plugins/last"
 	"github.com/jabberii/server/plugins/privacy"
 	"github.com/jabberii/server/plugins/private"
+	"github.com/jabberii/server/plugins/register"
 	"github.com/jabberii/server/plugins/sdk/web"
 	"github.com/jabberii/server/plugins/sm"
 	"github.com/jabberii/server/plugins/time"
@@ -64,6 +65,7 @@ func services() module.Module {
 		last.Module,
 		privacy.Module,
 		private.Module,
+		register.Module,
 		sm.Module,
 		time.Module,
 		vcard.Module,

@@ -12,6 +12,7 @@ import (
 	"github.com/jabberii/server/plugins/last"
 	"github.com/jabberii/server/plugins/privacy"
 	"github.com/jabberii/server/plugins/private"
+	"github.com/jabberii/server/plugins/register"
 	"github.com/jabberii/server/plugins/sdk"
 	"github.com/jabberii/server/plugins/sdk/web"
 	"github.com/jabberii/server/plugins/sm"
@@ -32,6 +33,7 @@ func main() {
 		last.Module,
 		privacy.Module,
 		private.Module,
+		register.Module,
 		sm.Module,
 		time.Module,
 		vcard.Module,

@@ -66,7 +66,7 @@ func (p *program) user() *cobra.Command {
 // contacts, if there is one.
 func forgetting(c *server.Client, j jid.JID) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if _, err := sessions.Forget(ctx, c, j.String()); err != nil && !isUnavailable(err) {
+		if _, err := sessions.Forget(ctx, c, j.String(), nil); err != nil && !isUnavailable(err) {
 			return err
 		}
 		return nil

@@ -116,7 +116,7 @@ func (s *service) deleteUser(ctx context.Context, address string) (string, error
 		return "", refusal(address + " is a session, not an account")
 	}
 	return "", account.Remove(ctx, s.store, address, func(ctx context.Context) error {
-		_, err := sessions.Forget(ctx, s.asker, address)
+		_, err := sessions.Forget(ctx, s.asker, address, nil)
 		return err
 	})
 }

@@ -53,6 +53,7 @@ type Args struct {
 	Guesses    guessArgs       `json:"guesses" doc:"Limits for logins that fail."`
 	OAuth      *oauthArgs      `json:"oauth" doc:"Logins with a token of somebody else's (OAUTHBEARER, RFC 7628), a JWT (RFC 7519)."`
 	Anonymous  []string        `json:"anonymous" doc:"Hosts where everybody is let in without a password, with an account that is made up and gone with the connection (ANONYMOUS, RFC 4505). Nobody logs in there in another way."`
+	Register   []string        `json:"registration" doc:"Hosts where clients may ask for an account before they log in (XEP-0077). What they ask goes to the host's section, whose module register decides; without such a module nobody gets an account."`
 	TLS        tlsArgs         `json:"tls" doc:"Certificates, and where streams begin with TLS (XEP-0368)."`
 	Proxies    []string        `json:"proxies" doc:"Addresses and networks of proxies before the server. What comes from them has to begin with the address of the client in the PROXY protocol, version 1 or 2; from others that is an error."`
 	Timeout    module.Duration `json:"login_timeout" default:"1m" doc:"How long a client may take until it is authenticated."`
@@ -121,7 +122,7 @@ type listener struct {
 
 func newService(env module.Env, a Args, routes *web.Routes) (*Service, error) {
 	if err := errors.Join(module.CheckListen("listen", a.Listen), module.CheckListen("tls.listen", a.TLS.Listen),
-		checkMechanisms(a.Mechanisms), a.Guesses.check(), a.OAuth.check()); err != nil {
+		checkMechanisms(a.Mechanisms), a.Guesses.check(), a.OAuth.check(), a.checkRegister()); err != nil {
 		return nil, err
 	}
 	proxies, err := proxied.Parse("proxies", a.Proxies)

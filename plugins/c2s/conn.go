@@ -148,7 +148,7 @@ func (c *conn) login(begin func(ctx context.Context, r *session.Receiver) error)
 	tried := &attempt{g: &c.s.guesses, address: origin(c.t.RemoteAddr())}
 	ctx = withAttempt(ctx, tried)
 	acceptor := *c.s.acceptors[c.t.Framing()]
-	acceptor.Establish = c.establish
+	acceptor.Establish, acceptor.Register = c.establish, c.register
 	r := session.NewReceiver(&acceptor)
 	if begin != nil {
 		if err := begin(ctx, r); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/jabberii/server/plugins/sdk/element"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/registration"
 	"github.com/jabberii/server/plugins/xmpp/session"
 	"github.com/jabberii/server/plugins/xmpp/stanza"
 	"github.com/jabberii/server/plugins/xmpp/stream"
@@ -26,9 +27,12 @@ import (
 
 // enter makes the connection one that sessions know: of an account, whose client has
 // proved that it is its.
-func (c *conn) enter(account jid.JID) {
+func (c *conn) enter(account jid.JID) { c.enterAs(account.Domain(), account.String()) }
+
+// enterAs is enter for a host; the address of a client that has no account is "".
+func (c *conn) enterAs(domain, address string) {
 	c.mu.Lock()
-	c.domain, c.address = account.Domain(), account.String()
+	c.domain, c.address = domain, address
 	c.mu.Unlock()
 	if c.source == nil {
 		c.source = c.s.env.Source(module.SourceConfig{Window: window, Own: true, Batch: true, Pass: c.pass})
@@ -46,9 +50,7 @@ func (c *conn) isOf(account jid.JID) bool {
 
 // establish gets the client the session that it wants.
 func (c *conn) establish(ctx context.Context, in session.Inline) (e session.Established, err error) {
-	c.out.hold()
-	c.alone.Store(true)
-	c.enter(in.Account)
+	c.hold(in.Account.Domain(), in.Account.String())
 	if r := in.Resume; r != nil {
 		attrs := xml.AppendAttr(xml.AppendAttr(nil, "previd", r.Previous), "h", r.Handled)
 		a, err := c.inquire(ctx, packet.Packet{Name: "resume", NS: ns.StreamManagement, Attrs: string(attrs)})
@@ -82,6 +84,14 @@ func (c *conn) establish(ctx context.Context, in session.Inline) (e session.Esta
 		return e, err
 	}
 	return e, nil
+}
+
+// hold makes the connection one that asks sessions within the login, for an account or,
+// while there is none, for "".
+func (c *conn) hold(domain, address string) {
+	c.out.hold()
+	c.alone.Store(true)
+	c.enterAs(domain, address)
 }
 
 // plain is an element as the success has it: to nobody in particular.
@@ -122,10 +132,10 @@ func (c *conn) inquire(ctx context.Context, p packet.Packet) (packet.Packet, err
 // the client. With the lock held.
 func (c *conn) answer(p *packet.Packet) bool {
 	if c.answers == nil {
-		return false
+		return p.NS == registration.NS // nobody waits for it any more
 	}
 	switch {
-	case p.Name == "end" && p.NS == "", p.NS == ns.Bind2,
+	case p.Name == "end" && p.NS == "", p.NS == ns.Bind2, p.NS == registration.NS,
 		p.NS == ns.StreamManagement && (p.Name == "resumed" || p.Name == "failed"):
 	default:
 		return false

@@ -54,6 +54,7 @@ type attempt struct {
 	g       *guesses
 	address string
 	account string // that was tried last
+	invited string // the token of an invitation that was shown (XEP-0445)
 }
 
 var errGuessing = errors.New("somebody guesses")

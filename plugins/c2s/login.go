@@ -2,6 +2,7 @@ package c2s
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 
@@ -93,14 +94,16 @@ func (s *Service) offers(host jid.JID, secret []byte, kept, verified bool) []ses
 			quick.Tokens = &tokens{args: s.args.Tokens, store: store, secret: secret}
 		}
 	}
-	return []session.Offer{
-		session.OfferStartTLS(required),
-		s.offerLimits(),
+	offers := []session.Offer{session.OfferStartTLS(required), s.offerLimits()}
+	if slices.Contains(s.args.Register, host.Domain()) {
+		offers = append(offers, session.OfferRegistration(host))
+	}
+	return append(offers,
 		session.OfferSASL2(host, quick),
 		session.OfferSASL(host, auth),
 		session.Advertise([]byte(sessionFeatures)),
 		&capabilities{s: s, host: host.Domain()},
-	}
+	)
 }
 
 // inlineFeatures are what a session begins with where its client asks for it (XEP-0386).

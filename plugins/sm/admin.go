@@ -32,7 +32,13 @@ func (s *Service) administer(ctx context.Context, p *packet.Packet, el *xml.Elem
 			return packet.Pass, packet.Refuse("bad-request", "there is no such stream error")
 		}
 		return s.result(ctx, p, sessions.AppendEnded(nil, s.finishAll(of, condition)))
+	case name == "befriend" && packet.Resource(of) == "":
+		if err := s.befriend(ctx, p, of, el.Attr("contact")); err != nil {
+			return packet.Pass, err
+		}
+		return s.result(ctx, p, nil)
 	case name == "forget" && packet.Resource(of) == "":
+		s.answerLast(of, el)
 		count, err := s.forget(ctx, of)
 		if err != nil {
 			return packet.Pass, err
@@ -137,6 +143,49 @@ func (s *Service) forget(ctx context.Context, jid string) (ended int, err error)
 	r.contacts, r.requests, r.version = contacts{}, 0, 0
 	a.guard.Store(open)
 	return ended, nil
+}
+
+// answerLast answers the request of a session that is about to end because of it.
+func (s *Service) answerLast(jid string, el *xml.Element) {
+	asker, id := el.Attr("session"), el.Attr("iq")
+	if packet.Bare(asker) != jid || id == "" {
+		return
+	}
+	a := s.accounts.lock(jid)
+	if a == nil {
+		return
+	}
+	e := s.errand(func() {})
+	t := act{s: s, ctx: s.ctx, alone: true, errand: e} // at once, not when Handle returns
+	if x := a.bound(packet.Resource(asker)); x != nil {
+		t.down(a, []*session{x}, &packet.Packet{Name: "iq", Type: "result", ID: id, From: el.Attr("to"), To: asker})
+	}
+	a.mu.Unlock()
+	t.done()
+	e.end()
+}
+
+// befriend does for an account what its client does that asks for the presence of a
+// contact and grants its own.
+func (s *Service) befriend(ctx context.Context, p *packet.Packet, jid, contact string) error {
+	if packet.Domain(contact) == "" || packet.Resource(contact) != "" {
+		return packet.Refuse("bad-request", "a contact is a bare address")
+	}
+	switch there, err := s.exists(ctx, jid); {
+	case err != nil:
+		return err
+	case !there:
+		return packet.Refuse("item-not-found", "")
+	}
+	a := s.accounts.hold(jid)
+	defer s.accounts.release(a)
+	t := act{s: s, ctx: ctx, flags: p.Flags}
+	for _, kind := range []string{"subscribed", "subscribe"} {
+		if err := s.clientSubscription(&t, a, &packet.Packet{To: contact, From: jid, Name: "presence", Type: kind}); err != nil {
+			return err
+		}
+	}
+	return t.done()
 }
 
 // appendFarewell appends what ends the subscriptions with a contact.

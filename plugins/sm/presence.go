@@ -18,7 +18,7 @@ func (s *Service) clientPresence(t *act, x *session, p *packet.Packet) error {
 	case !stanza.IsType("presence", p.Type):
 		return packet.Refuse("bad-request", "presence has no such type")
 	case isSubscription(p.Type):
-		return s.clientSubscription(t, x, p)
+		return s.clientSubscription(t, x.account, p)
 	case p.Type == "probe" || p.Type == "error":
 		if p.To != "" {
 			t.normal(p)

@@ -9,8 +9,7 @@ import (
 // clientSubscription does what a client wants of a subscription (RFC 6121
 // section 3 and appendix A.2). It is between accounts, so that both addresses
 // are bare.
-func (s *Service) clientSubscription(t *act, x *session, p *packet.Packet) error {
-	a := x.account
+func (s *Service) clientSubscription(t *act, a *account, p *packet.Packet) error {
 	other := packet.Bare(p.To)
 	if other == "" {
 		return packet.Refuse("bad-request", "a subscription is to somebody")

@@ -109,7 +109,11 @@ func Add(ctx context.Context, store *xdb.Store, jid, password string) error {
 	if err != nil {
 		return err
 	}
-	return put(ctx, store, jid, password)
+	// Of two who add it at once, one does.
+	if err = put(ctx, store, jid, password, true); xdb.IsConflict(err) {
+		err = fmt.Errorf("%s: %w", jid, ErrExists)
+	}
+	return err
 }
 
 // SetPassword changes the password of an account. Its clients log in with the new one:
@@ -118,7 +122,7 @@ func SetPassword(ctx context.Context, store *xdb.Store, jid, password string) er
 	if err := mustExist(ctx, store, jid); err != nil {
 		return err
 	}
-	if err := put(ctx, store, jid, password); err != nil {
+	if err := put(ctx, store, jid, password, false); err != nil {
 		return err
 	}
 	return dropTokens(ctx, store, jid)
@@ -142,7 +146,8 @@ func mustExist(ctx context.Context, store *xdb.Store, jid string) error {
 	return err
 }
 
-func put(ctx context.Context, store *xdb.Store, jid, password string) error {
+// put makes the keys of a password, of an account that has none if it is new.
+func put(ctx context.Context, store *xdb.Store, jid, password string, isNew bool) error {
 	if password == "" {
 		return errors.New("the password is empty")
 	}
@@ -156,7 +161,7 @@ func put(ctx context.Context, store *xdb.Store, jid, password string) error {
 		if err != nil {
 			return err
 		}
-		changes = append(changes, xdb.Change{Op: xdb.Put, NS: NS, Key: item(h), Value: text})
+		changes = append(changes, xdb.Change{Op: xdb.Put, NS: NS, Key: item(h), Value: text, Check: isNew})
 	}
 	return store.Batch(ctx, jid, changes)
 }

@@ -89,10 +89,23 @@ func End(ctx context.Context, a Asker, of, condition string) (int, error) {
 
 // Forget ends all that an account is in: its sessions, its subscriptions in both
 // directions, of which its contacts are told, and its messages that wait. The
-// account's keys have to be gone already, so that nobody logs in meanwhile. It
-// returns how many sessions there were.
-func Forget(ctx context.Context, a Asker, account string) (int, error) {
-	return change(ctx, a, account, xml.AppendEmpty(nil, "forget", NS, "of", account))
+// account's keys have to be gone already, so that nobody logs in meanwhile. If one of
+// the sessions has asked for it, with an IQ, that is answered before the session ends;
+// asked may be nil. It returns how many sessions there were.
+func Forget(ctx context.Context, a Asker, account string, asked *packet.Packet) (int, error) {
+	attrs := []string{"of", account}
+	if asked != nil {
+		attrs = append(attrs, "session", asked.From, "iq", asked.ID, "to", asked.To)
+	}
+	return change(ctx, a, account, xml.AppendEmpty(nil, "forget", NS, attrs...))
+}
+
+// Befriend has an account ask for the presence of a contact, a bare JID, and grant
+// the contact its own, now or when it asks (RFC 6121 section 3).
+func Befriend(ctx context.Context, a Asker, account, contact string) error {
+	body := xml.AppendEmpty(nil, "befriend", NS, "of", account, "contact", contact)
+	_, err := a.Request(ctx, &packet.Packet{To: packet.Domain(account), Name: "iq", Type: "set", Body: body})
+	return err
 }
 
 func change(ctx context.Context, a Asker, of string, body []byte) (int, error) {

@@ -33,6 +33,10 @@ type Account struct {
 	Token Token
 	// Bearer is a token of OAUTHBEARER, which has to be among the Mechanisms then.
 	Bearer string
+	// Register has the account made first, with the password (XEP-0077), by an Invitation if
+	// there is one (XEP-0445).
+	Register   bool
+	Invitation string
 	// Window is how many stanzas may be unacknowledged (XEP-0198); 0 is the default,
 	// and less is no stream management.
 	Window int
@@ -52,6 +56,9 @@ func Client(ctx context.Context, conn net.Conn, a Account) (*Session, error) {
 	}
 	credentials := sasl.Credentials{Password: a.Password, Token: a.Bearer, Mechanisms: a.Mechanisms}
 	config.Features = []Feature{start}
+	if a.Register {
+		config.Features = append(config.Features, Register(a.Password, a.Invitation))
+	}
 	if a.Agent != (Agent{}) {
 		window := a.Window
 		if window == 0 {

@@ -46,6 +46,7 @@ type Negotiator struct {
 	local         jid.JID
 	authenticated bool
 	bound         bool
+	registered    bool
 	early         []stanza.Stanza // that came before negotiation was over
 	management    *management     // XEP-0198, if it was enabled or resumed
 	resuming      *resumption     // the session to resume, nil for a new one

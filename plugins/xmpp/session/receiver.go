@@ -25,7 +25,11 @@ type Acceptor struct {
 	// Bind 2. It may ask elsewhere. What goes wrong is a *stream.Error, which ends the stream,
 	// or any other error, with which the login fails. Nil offers neither.
 	Establish func(ctx context.Context, in Inline) (Established, error)
-	Framing   Framing
+	// Register answers an IQ to the host of a client that has no account yet, for
+	// OfferRegistration. What goes wrong is a *stanza.Error, which the client is told, a
+	// *stream.Error, which ends the stream, or any other error: internal-server-error.
+	Register func(ctx context.Context, iq stanza.Stanza) (body []byte, err error)
+	Framing  Framing
 	// Attempts is how many failures to authenticate end the stream. 0 means 3.
 	Attempts int
 }
@@ -93,6 +97,7 @@ type Receiver struct {
 	exchange *sasl.Server
 	login    *login // under way, by SASL2
 	failures int
+	asked    int // before the login, see OfferRegistration
 }
 
 type phase uint8
