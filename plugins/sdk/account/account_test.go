@@ -95,6 +95,28 @@ func TestAccount(t *testing.T) {
 	}
 }
 
+// Of those who add one account at once, one does.
+func TestAddAtOnce(t *testing.T) {
+	ctx, s := context.Background(), store(t)
+	const many = 8
+	errs := make(chan error, many)
+	for range many {
+		go func() { errs <- account.Add(ctx, s, "ann@example.org", "secret") }()
+	}
+	added := 0
+	for range many {
+		switch err := <-errs; {
+		case err == nil:
+			added++
+		case !errors.Is(err, account.ErrExists):
+			t.Error(err)
+		}
+	}
+	if added != 1 {
+		t.Errorf("%d have added it", added)
+	}
+}
+
 // Nobody logs in with an account that is disabled, which is there all the same.
 func TestDisabled(t *testing.T) {
 	ctx, store := context.Background(), store(t)
