@@ -86,6 +86,10 @@ service "users" {
   load "time" {}
   load "last" {}
 
+  # Accounts that people make themselves, with an invitation ("jabberd invite"). Add
+  # registration = [var.host] to c2s, or only those who are logged in get to it:
+  # load "register" {}
+
   # Who may run the host from a client (accounts, sessions, announcements):
   # load "admin" { admins = ["ann@example.org"] }
 

@@ -51,7 +51,7 @@ func (s *service) change(ctx context.Context, owner string, req registration.Req
 		return err
 	}
 	err := account.SetPassword(ctx, s.store, owner, req.Password)
-	if errors.Is(err, account.ErrNone) { // somebody else checks it
+	if errors.Is(err, account.ErrNone) { // an outside authority checks it
 		return packet.Refuse("not-allowed", "the password of the account is not kept here")
 	}
 	if err == nil {
@@ -68,8 +68,11 @@ func (s *service) remove(ctx context.Context, p *packet.Packet, owner string) er
 	}
 	again := p.Flags&packet.Redelivered != 0
 	if !again {
-		if there, err := account.Exists(ctx, s.store, owner); err != nil || !there {
-			return orElsewhere(err)
+		switch there, err := account.Exists(ctx, s.store, owner); {
+		case err != nil:
+			return err
+		case !there:
+			return packet.Refuse("not-allowed", "the account is not kept here")
 		}
 	}
 	err := account.Remove(ctx, s.store, owner, func(ctx context.Context) error {
@@ -81,11 +84,4 @@ func (s *service) remove(ctx context.Context, p *packet.Packet, owner string) er
 	}
 	s.env.Log().Info("an account was removed by its owner", "account", owner, "host", packet.Domain(owner), "failed", err != nil)
 	return err
-}
-
-func orElsewhere(err error) error {
-	if err != nil {
-		return err
-	}
-	return packet.Refuse("not-allowed", "the account is not kept here")
 }

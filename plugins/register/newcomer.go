@@ -83,6 +83,12 @@ func (s *service) grant(ctx context.Context, w *wish, p *packet.Packet) ([]byte,
 	if invitation == nil && s.args.Who != "anybody" {
 		return nil, s.closed()
 	}
+	switch elsewhere, err := account.Verifies(ctx, s.store, w.host); {
+	case err != nil:
+		return nil, err
+	case elsewhere:
+		return nil, packet.Refuse("not-allowed", "accounts are not made here")
+	}
 	if p.Type == "get" {
 		return registration.AppendFields(nil, s.args.Text), nil
 	}

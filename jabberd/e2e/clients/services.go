@@ -42,6 +42,18 @@ func (c *Client) Blocked() []string {
 	return list.JIDs
 }
 
+// SetPassword changes the password of the client's account (XEP-0077).
+func (c *Client) SetPassword(password string) {
+	c.t.Helper()
+	c.must("password", map[string]any{"password": password}, nil)
+}
+
+// Unregister removes the client's account (XEP-0077).
+func (c *Client) Unregister() {
+	c.t.Helper()
+	c.must("unregister", nil, nil)
+}
+
 // Bookmark keeps the bookmark of a room in private XML (XEP-0048, XEP-0049).
 func (c *Client) Bookmark(room, name string) {
 	c.t.Helper()

@@ -38,6 +38,7 @@ type Login struct {
 	CA        string // PEM file to verify the server with; "" takes any certificate
 	Mechanism string // SASL mechanism to insist on; "" is the client's choice
 	Resume    bool   // stream management with resumption, XEP-0198
+	Register  bool   // ask for the account first, XEP-0077
 }
 
 // A ComponentLogin is what an external component knows of its server, XEP-0114.
@@ -129,7 +130,7 @@ func TrySlixmpp(t testing.TB, login Login) (*Client, error) {
 	}
 	return c, c.login("connect", map[string]any{
 		"addr": login.Addr, "jid": login.JID, "password": login.Password,
-		"tls": tls, "ca": login.CA, "mechanism": login.Mechanism, "resume": login.Resume,
+		"tls": tls, "ca": login.CA, "mechanism": login.Mechanism, "resume": login.Resume, "register": login.Register,
 	})
 }
 

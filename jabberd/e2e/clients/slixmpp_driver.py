@@ -31,7 +31,7 @@ class Driver:
 
     # Commands
 
-    async def do_connect(self, addr, jid, password, tls, ca="", mechanism="", resume=False):
+    async def do_connect(self, addr, jid, password, tls, ca="", mechanism="", resume=False, register=False):
         client = slixmpp.ClientXMPP(jid, password, plugin_config={
             "feature_mechanisms": {
                 "use_mech": mechanism or None,
@@ -46,6 +46,10 @@ class Driver:
         if resume:
             client.register_plugin("xep_0198")
             keep_unacknowledged(client)
+        if register:
+            client.register_plugin("xep_0077")
+            client.add_event_handler("register", self.on_register)
+            client._always_send_everything = True  # 1.8 holds back what comes before a session
         host, port = split(addr)
         self.dial = lambda: client.connect(
             (host, port), use_ssl=tls == "direct",
@@ -255,6 +259,28 @@ class Driver:
         self.login = asyncio.get_running_loop().create_future()
         self.dial()
         return await self.login
+
+    async def on_register(self, form):
+        """Ask for an account before the login (XEP-0077); form is what the server wants."""
+        if form["register"]["fields"] != {"username", "password"}:
+            self.refuse("registration: the server wants %s" % form["register"]["fields"])
+            return
+        iq = self.stream.Iq(stype="set")
+        iq["register"]["username"] = self.stream.boundjid.user
+        iq["register"]["password"] = self.stream.password
+        try:
+            await iq.send(timeout=IQ_TIMEOUT)
+        except IqError as error:
+            self.refuse("registration: %s" % error.iq["error"]["condition"])
+            self.stream.abort()
+
+    async def do_password(self, password):
+        await self.plugin("xep_0077").change_password(password, timeout=IQ_TIMEOUT)
+        return {}
+
+    async def do_unregister(self):
+        await self.plugin("xep_0077").cancel_registration(timeout=IQ_TIMEOUT)
+        return {}
 
     def on_session(self, _):
         emit("session", jid=self.stream.boundjid.full)
