@@ -188,8 +188,8 @@ func (s *service) checkName(name string, i *invite.Invitation) error {
 }
 
 func (s *service) checkPassword(password string) error {
-	if utf8.RuneCountInString(password) < s.args.Password {
-		return packet.Refuse("not-acceptable", fmt.Sprintf("a password has at least %d characters", s.args.Password))
+	if utf8.RuneCountInString(password) < s.args.Length {
+		return packet.Refuse("not-acceptable", fmt.Sprintf("a password has at least %d characters", s.args.Length))
 	}
 	if _, err := sasl.NewKeys(sasl.SHA256, password, sasl.NewSalt(), sasl.MinIterations); err != nil {
 		return packet.Refuse("not-acceptable", "the password: "+err.Error())

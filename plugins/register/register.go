@@ -29,9 +29,9 @@ type Args struct {
 	Who      string     `json:"who" default:"invited" enum:"invited,anybody,nobody" doc:"Who may register an account: those who have an invitation, anybody, or nobody, which leaves what is for those who have one."`
 	Limit    limitArgs  `json:"limit" doc:"How many accounts may be registered without an invitation."`
 	Reserved []string   `json:"reserved" default:"abuse,admin,administrator,hostmaster,info,jabber,noc,noreply,postmaster,root,security,server,support,sysadmin,webmaster,www,xmpp" doc:"Usernames that nobody gets, but by an invitation for the name."`
-	Password int        `json:"min_password" default:"8" doc:"The fewest characters that a password may have."`
+	Length   int        `json:"min_length" default:"8" doc:"The fewest characters that a password may have."`
 	Text     string     `json:"instructions" default:"Choose a username and a password." doc:"What clients show to who registers."`
-	Change   bool       `json:"change_password" default:"true" doc:"Whether clients may change the password of their account."`
+	Change   bool       `json:"change" default:"true" doc:"Whether clients may change the password of their account."`
 	Remove   bool       `json:"remove" default:"true" doc:"Whether clients may remove their account, with all that it has."`
 	Invite   inviteArgs `json:"invite" doc:"Invitations that clients make. Those of the command jabberd invite need nothing here."`
 }
@@ -84,8 +84,8 @@ func New(env module.Env, a Args) (packet.Handler, error) {
 		return nil, module.BadArg("limit.total", "must not be negative")
 	case a.Limit.Window <= 0:
 		return nil, module.BadArg("limit.window", "must be longer than nothing")
-	case a.Password < 1 || a.Password > 1000:
-		return nil, module.BadArg("min_password", "must be between 1 and 1000")
+	case a.Length < 1 || a.Length > 1000:
+		return nil, module.BadArg("min_length", "must be between 1 and 1000")
 	case a.Invite.Lifetime.Std() < time.Minute:
 		return nil, module.BadArg("invite.lifetime", "must be at least 1m")
 	case a.Invite.Max < 1:

@@ -309,7 +309,7 @@ func TestRemove(t *testing.T) {
 }
 
 func TestNotAllowed(t *testing.T) {
-	s := run(t, sdktest.New(t, plan(`{"who":"nobody","change_password":false,"remove":false,"invite":{"by":"nobody"}}`), false))
+	s := run(t, sdktest.New(t, plan(`{"who":"nobody","change":false,"remove":false,"invite":{"by":"nobody"}}`), false))
 	ann := s.user("ann")
 	defer ann.Close()
 	for _, x := range []struct{ kind, payload, want string }{
@@ -373,7 +373,7 @@ func TestArguments(t *testing.T) {
 	for args, want := range map[string]string{
 		`{"limit":{"per_address":-1}}`:          "limit.per_address: must",
 		`{"limit":{"window":"0s"}}`:             "limit.window: must",
-		`{"min_password":0}`:                    "min_password: must",
+		`{"min_length":0}`:                    "min_length: must",
 		`{"reserved":["Root"]}`:                 "reserved.0: ",
 		`{"invite":{"lifetime":"1s"}}`:          "invite.lifetime: must",
 		`{"invite":{"max":0}}`:                  "invite.max: must",
