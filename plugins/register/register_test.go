@@ -373,7 +373,7 @@ func TestArguments(t *testing.T) {
 	for args, want := range map[string]string{
 		`{"limit":{"per_address":-1}}`:          "limit.per_address: must",
 		`{"limit":{"window":"0s"}}`:             "limit.window: must",
-		`{"min_length":0}`:                    "min_length: must",
+		`{"min_length":0}`:                      "min_length: must",
 		`{"reserved":["Root"]}`:                 "reserved.0: ",
 		`{"invite":{"lifetime":"1s"}}`:          "invite.lifetime: must",
 		`{"invite":{"max":0}}`:                  "invite.max: must",
