@@ -40,7 +40,7 @@ func contacts(l *load) *Result {
 	}
 	each(l.Users, l.workers, 0, func(i int) {
 		if m := members[i]; m != nil {
-			m.conn.Close(true)
+			m.leave()
 		}
 	})
 	return failed.result(map[string]float64{"users": float64(l.Users), "contacts": float64(l.Contacts)})
@@ -77,6 +77,14 @@ func (m *member) read() {
 			}
 		}
 	}
+}
+
+// leave ends the stream, and waits a moment for the server to end it too.
+func (m *member) leave() {
+	m.conn.socket.SetReadDeadline(time.Now().Add(2 * time.Second))
+	m.conn.end()
+	<-m.ended
+	m.conn.socket.Close()
 }
 
 func (m *member) sees(jid string) bool {

@@ -203,13 +203,19 @@ func (c *Conn) Present() error {
 	return err
 }
 
-// Close ends the stream, and may wait a moment for the server to end it too.
-func (c *Conn) Close(wait bool) {
+// end ends our side of the stream.
+func (c *Conn) end() {
 	end := "</stream:stream>"
 	if c.acks != nil {
 		end = c.acks.answer() + end
 	}
 	c.write(end)
+}
+
+// Close ends the stream, and may wait a moment for the server to end it too:
+// then nobody else reads.
+func (c *Conn) Close(wait bool) {
+	c.end()
 	if wait {
 		c.socket.SetReadDeadline(time.Now().Add(2 * time.Second))
 		if t, ok := c.socket.(*tls.Conn); ok {
