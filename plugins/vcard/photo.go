@@ -2,6 +2,7 @@ package vcard
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,7 +38,7 @@ func (c *photos) put(account, hash string) {
 			break
 		}
 	}
-	c.known[account] = hash
+	c.known[strings.Clone(account)] = hash // it may lie in a frame
 }
 
 // of returns the hash of an account's picture.
