@@ -140,6 +140,7 @@ func (c *conn) close(how func() error) {
 // gone ends the life of a connection.
 func (c *conn) gone() {
 	c.t.Close()
+	c.t.Rest()
 	c.s.open.Add(-1)
 	c.s.wg.Done()
 }

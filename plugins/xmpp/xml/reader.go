@@ -3,12 +3,13 @@ package xml
 import (
 	"bytes"
 	"io"
+	"sync"
 )
 
 // Reader yields the tokens of a stream that is read from a connection, for those
 // who have a goroutine for it. It is not for concurrent use.
 type Reader struct {
-	scanner    *Scanner     // nil while it rests
+	desk       *desk        // nil while it rests
 	at         surroundings // of the scanner, while it rests
 	src        io.Reader
 	buf        []byte
@@ -21,9 +22,18 @@ const (
 	roomKept  = 64 << 10 // a buffer that had to grow beyond is given back
 )
 
+// A desk is what a reader needs while elements come.
+type desk struct {
+	scanner Scanner
+	room    [roomStart]byte
+}
+
+// desks are those that readers at rest have given back.
+var desks = sync.Pool{New: func() any { return new(desk) }}
+
 // NewReader returns a reader that waits for the start of a stream.
 func NewReader(src io.Reader, limits Limits) *Reader {
-	return &Reader{src: src, scanner: NewScanner(limits)}
+	return &Reader{src: src, at: surroundings{limits: limits.withDefaults()}}
 }
 
 // SetLimits changes the limits from the next element on; see
@@ -64,18 +74,22 @@ func (r *Reader) Reset(src io.Reader) {
 // longer valid.
 func (r *Reader) Rest() {
 	r.err = nil
-	if s := r.scanner; s != nil && s.err == nil && r.start == r.end {
-		r.buf, r.start, r.end = nil, 0, 0
-		r.scanner, r.at = nil, s.surroundings
+	d := r.desk
+	if d == nil || d.scanner.err != nil || r.start != r.end {
+		return
 	}
+	r.desk, r.at, r.buf, r.start, r.end = nil, d.scanner.surroundings, nil, 0, 0
+	d.scanner.forget()
+	desks.Put(d)
 }
 
 // awake returns the scanner, which goes on where it was before a rest.
 func (r *Reader) awake() *Scanner {
-	if r.scanner == nil {
-		r.scanner = &Scanner{surroundings: r.at}
+	if r.desk == nil {
+		r.desk = desks.Get().(*desk)
+		r.desk.scanner.surroundings, r.buf = r.at, r.desk.room[:]
 	}
-	return r.scanner
+	return &r.desk.scanner
 }
 
 // Buffered is the number of bytes that were read and don't belong to a token
@@ -120,7 +134,7 @@ func (r *Reader) makeRoom() {
 	}
 	switch {
 	case r.buf == nil:
-		r.buf = make([]byte, roomStart)
+		r.buf = r.desk.room[:]
 	case unread == len(r.buf):
 		larger := make([]byte, 2*len(r.buf))
 		copy(larger, r.buf[r.start:r.end])

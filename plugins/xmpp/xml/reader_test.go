@@ -209,3 +209,34 @@ func TestReaderRestsAnywhere(t *testing.T) {
 		}
 	}
 }
+
+// A reader that wakes takes what another has given back, and not what it was in.
+func TestReadersAtRestShareNothing(t *testing.T) {
+	first := "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' xmlns:x='urn:x' xml:lang='de'><x:a to='b' y='c'/>"
+	second := "<stream xmlns='http://etherx.jabber.org/streams'><a xmlns='jabber:client'/>"
+	show := func(tok *xml.Token, err error) string {
+		if err != nil {
+			return err.Error()
+		}
+		return fmt.Sprintf("%v %s %s %q %d %q", tok.Kind, tok.Name, tok.NS, tok.Lang, len(tok.Attrs), tok.To)
+	}
+	for range 3 {
+		// Nothing is read ahead.
+		one, two := iotest.OneByteReader(strings.NewReader(first+"<x:a/>")), iotest.OneByteReader(strings.NewReader(second+"<a xmlns='jabber:client'/>"))
+		a, b := xml.NewReader(one, xml.Limits{}), xml.NewReader(two, xml.Limits{})
+		var got []string
+		for range 3 {
+			for _, r := range []*xml.Reader{a, b} {
+				got = append(got, show(r.Next()))
+				r.Rest()
+			}
+		}
+		want := []string{
+			`open stream http://etherx.jabber.org/streams "de" 1 ""`, `open stream http://etherx.jabber.org/streams "" 0 ""`,
+			`child a urn:x "de" 2 "b"`, `child a jabber:client "" 0 ""`, `child a urn:x "de" 0 ""`, `child a jabber:client "" 0 ""`,
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%q, want %q", got, want)
+		}
+	}
+}

@@ -136,6 +136,23 @@ func (s *Scanner) Park() {
 	s.top, s.tag, s.token = element{}, tag{}, Token{}
 }
 
+// forget makes a scanner that is not within an element ready for another
+// stream's: it keeps room for a common element, and no bytes of the last.
+func (s *Scanner) forget() {
+	const roomy = 4 << 10
+	if cap(s.scratch) > roomy {
+		s.scratch = nil
+	}
+	if cap(s.edits) > roomy/64 {
+		s.edits = nil
+	}
+	attrs := s.token.Attrs[:cap(s.token.Attrs)]
+	clear(attrs)
+	s.token = Token{Attrs: attrs[:0]}
+	s.top.ns, s.top.content = "", ""
+	s.surroundings = surroundings{}
+}
+
 // Next looks for the next token in b, which holds the bytes of the stream that
 // have not been consumed, from the first of them. It returns how many the caller
 // has to drop before it calls again, and the token, which points into b and
