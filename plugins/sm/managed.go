@@ -203,10 +203,17 @@ func (s *Service) drain(x *session) {
 	}
 	m.sending = true
 	defer func() { m.sending = false }()
-	var p packet.Packet
-	for s.next(x, &p) {
+	p, _ := s.parcels.Get().(*packet.Packet)
+	if p == nil {
+		p = new(packet.Packet)
+	}
+	defer func() {
+		*p = packet.Packet{}
+		s.parcels.Put(p)
+	}()
+	for s.next(x, p) {
 		a.mu.Unlock()
-		err := m.downward.Deliver(s.ctx, &p, 0)
+		err := m.downward.Deliver(s.ctx, p, 0)
 		a.mu.Lock()
 		if err != nil {
 			return // the server is stopping; what waits is in the journal

@@ -92,6 +92,7 @@ type Service struct {
 	clock    wheel
 	expired  expiries
 	rooms    sync.Pool // of *queueRoom
+	parcels  sync.Pool // of *packet.Packet, on their way to connections
 	keys     xdb.Clock // of offline messages
 	dying    graves
 
