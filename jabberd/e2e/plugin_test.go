@@ -367,7 +367,9 @@ func TestPluginDies(t *testing.T) {
 		}
 		p.logged(t, "error", "process died")
 		p.logged(t, "info", "process runs again")
-		p.logged(t, "warn", "greeted after a death")
+		if twice > 0 { // else nothing was in its hands when it died
+			p.logged(t, "warn", "greeted after a death")
+		}
 		if now := pidOf(t, r, x.plugin); int64(now) == pid.Load() {
 			t.Error("the process is the one that was killed")
 		}
