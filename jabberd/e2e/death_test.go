@@ -158,13 +158,16 @@ func (x *traffic) login(address string) *session.Session {
 }
 
 // run sends and receives everything.
-func (x *traffic) run() {
+func (x *traffic) run() { x.runWith(x.receive) }
+
+// runWith is run with receivers of another kind.
+func (x *traffic) runWith(receive func(context.Context, *link)) {
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, l := range x.links {
 		wg.Go(func() { x.send(ctx, l) })
-		wg.Go(func() { x.receive(ctx, l) })
+		wg.Go(func() { receive(ctx, l) })
 		wg.Go(func() { x.drain(ctx, l) })
 	}
 	select {

@@ -36,7 +36,7 @@ func (s *Service) discoverAccount(ctx context.Context, p *packet.Packet, el *xml
 	}
 	var a disco.Answer
 	a.Identity("account", "registered", "jabberd")
-	a.Feature(ns.DiscoInfo, ns.DiscoItems, ns.Ping, lastSpace)
+	a.Feature(ns.DiscoInfo, ns.DiscoItems, ns.Ping, lastSpace, ns.StanzaID)
 	return s.discover(ctx, p, el, &a)
 }
 

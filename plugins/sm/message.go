@@ -142,6 +142,7 @@ func (s *Service) deliverMessage(ctx context.Context, p *packet.Packet, guarded 
 			x = s.full(copies)
 		}
 		if where == toSessions && x == nil {
+			identify(p, anyManaged(targets) || anyManaged(copies))
 			t := act{s: s, ctx: ctx, flags: p.Flags}
 			t.copy(a, carbons.Received, p, copies)
 			t.down(a, targets, p)
@@ -176,6 +177,15 @@ func (s *Service) full(targets []*session) *session {
 		}
 	}
 	return nil
+}
+
+func anyManaged(list []*session) bool {
+	for _, x := range list {
+		if x.isManaged() {
+			return true
+		}
+	}
+	return false
 }
 
 // roomPatience is how long a client with a full queue may take to acknowledge

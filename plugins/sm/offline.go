@@ -110,6 +110,7 @@ func (a *account) endAppend() {
 // appendMessage puts a message behind those in storage. It gives the key, so
 // that a question which comes to storage twice stores the message once.
 func (s *Service) appendMessage(ctx context.Context, a *account, p *packet.Packet) error {
+	identify(p, true)
 	err := s.store.Batch(ctx, a.jid, []xdb.Change{{
 		Op: xdb.Append, NS: offlineNS, Key: s.keys.Next(1).String(), With: packet.Bare(p.From),
 		Value: storedMessage(p, packet.Domain(a.jid), time.Now()),
@@ -190,12 +191,12 @@ func sameContent(stored, p *packet.Packet) bool {
 	if p.ID == "" || stored.ID != p.ID || stored.From != p.From || stored.Type != p.Type {
 		return false
 	}
-	rest, ok := bytes.CutPrefix(stored.Body, p.Body)
-	if !ok || len(rest) == 0 {
-		return ok
+	by := packet.Bare(p.To)
+	rest, ok := bytes.CutPrefix(stored.Body, withoutIDs(p.Body, by))
+	for el := range xml.Elements(rest, ns.Client) { // what was added to it
+		ok = ok && (el.Is("delay", ns.Delay) || isID(&el, by))
 	}
-	el, ok := xml.First(rest, ns.Client)
-	return ok && el.Is("delay", ns.Delay) && len(el.Outer()) == len(rest)
+	return ok
 }
 
 // isFleeting reports whether a message is of no use later: it says only that

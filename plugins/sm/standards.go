@@ -16,5 +16,6 @@ var standards = []module.XEP{
 	{Number: 297, Name: "Stanza Forwarding", Version: "1.0"},
 	{Number: 334, Name: "Message Processing Hints", Version: "1.0.0"},
 	{Number: 352, Name: "Client State Indication", Version: "1.0.0"},
+	{Number: 359, Name: "Unique and Stable Stanza IDs", Version: "0.7.0", Note: "on messages that may come to a client more than once"},
 	{Number: 386, Name: "Bind 2", Version: "1.1.0", Note: "offline messages are delivered, since there is no archive"},
 }

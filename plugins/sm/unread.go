@@ -14,7 +14,7 @@ func (s *Service) reroute(t *act, x *session) {
 		return
 	}
 	origin := x.token
-	origin.Section += "/unread" // it numbers others than those of the client
+	origin.Section += unread // it numbers others than those of the client
 	x.account.mu.Lock()
 	number := m.acked
 	var list []packet.Packet

@@ -167,10 +167,7 @@ func (s *Session) acknowledge(t *xml.Token) (handled bool, err error) {
 	case m == nil:
 		return false, nil
 	case t.Name == "r":
-		if !s.closing {
-			s.unsent = xml.AppendEmpty(s.unsent, "a", ns.StreamManagement, "h", strconv.FormatUint(uint64(m.handled), 10))
-			s.flush()
-		}
+		s.sendCount()
 		return true, nil
 	case t.Name == "a":
 		h, err := counter(t)
@@ -181,6 +178,22 @@ func (s *Session) acknowledge(t *xml.Token) (handled bool, err error) {
 		return true, err
 	}
 	return false, nil
+}
+
+// Acknowledge tells the peer which of its stanzas have come, though it has not asked.
+// Those that Receive has not returned yet are among them. It does not wait.
+func (s *Session) Acknowledge() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sendCount()
+}
+
+// sendCount sends the counter of the peer's stanzas. With the lock held.
+func (s *Session) sendCount() {
+	if m := s.management; m != nil && s.err == nil && !s.closing {
+		s.unsent = xml.AppendEmpty(s.unsent, "a", ns.StreamManagement, "h", strconv.FormatUint(uint64(m.handled), 10))
+		s.flush()
+	}
 }
 
 // Managed tells whether the session has XEP-0198, and Resumable whether it can be
