@@ -56,7 +56,7 @@ func Root(linked []module.Module) *cobra.Command {
 		Use: "jabberd", Short: "A packet engine with a delivery tree, and an XMPP server on it",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(p.run(), p.explain(), p.user(), session(), hosts(), p.plugin(), status(), profile(), settings(), dead(), storage())
+	root.AddCommand(p.run(), p.explain(), p.user(), invitations(), session(), hosts(), p.plugin(), status(), profile(), settings(), dead(), storage())
 	root.AddCommand(cli.Commands(cli.Server{Describe: p.describe, Make: p.make})...)
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "check" {

@@ -35,16 +35,16 @@ var (
 
 // An Invitation is what one token is good for.
 type Invitation struct {
-	Token    string // made by Create
-	Host     string
-	By       string // the account that invites; "" is the server
-	Username string // of the account that can be registered; "" is any
-	Register bool   // an account can be registered with it
-	Contact  bool   // By and who uses it become contacts
-	New      bool   // it is for who has no account, not for contacts elsewhere
-	Uses     int    // that it is good for
-	Used     []string
-	Expires  time.Time // 0 is never
+	Token    string    `json:"token"` // made by Create
+	Host     string    `json:"host"`
+	By       string    `json:"by,omitempty"`       // the account that invites; "" is the server
+	Username string    `json:"username,omitempty"` // of the account that can be registered; "" is any
+	Register bool      `json:"register"`           // an account can be registered with it
+	Contact  bool      `json:"contact"`            // By and who uses it become contacts
+	New      bool      `json:"new"`                // it is for who has no account, not for contacts elsewhere
+	Uses     int       `json:"uses"`               // that it is good for
+	Used     []string  `json:"used"`               // who has used it, bare JIDs
+	Expires  time.Time `json:"expires,omitzero"`   // the zero time is never
 }
 
 // URI is what is handed to the one who is invited (XEP-0401, XEP-0445).
@@ -194,7 +194,7 @@ func Revoke(ctx context.Context, store *xdb.Store, host, token string) error {
 	if err != nil {
 		return err
 	}
-	return store.Batch(ctx, host, i.removal())
+	return i.remove(ctx, store)
 }
 
 // get is Get whoever has made it.
@@ -210,10 +210,18 @@ func get(ctx context.Context, store *xdb.Store, host, token string) (*Invitation
 	return i, err
 }
 
-func (i *Invitation) removal() []xdb.Change {
+// remove takes an invitation away, and the item with its username unless that is
+// another's by now.
+func (i *Invitation) remove(ctx context.Context, store *xdb.Store) error {
 	changes := []xdb.Change{{Op: xdb.Delete, NS: NS, Key: i.Token}}
 	if i.Username != "" {
-		changes = append(changes, xdb.Change{Op: xdb.Delete, NS: NS, Key: nameKey(i.Username)})
+		it, found, err := store.Get(ctx, i.Host, NS, nameKey(i.Username))
+		if err != nil {
+			return err
+		}
+		if el, ok := xml.First(it.Value, ""); found && ok && el.Attr("token") == i.Token {
+			changes = append(changes, xdb.Change{Op: xdb.Delete, NS: NS, Key: it.Key, Check: true, Was: it.Rev})
+		}
 	}
-	return changes
+	return store.Batch(ctx, i.Host, changes)
 }

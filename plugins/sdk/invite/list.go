@@ -31,9 +31,11 @@ func List(ctx context.Context, store *xdb.Store, host, by string, f func(*Invita
 				continue
 			}
 			var i Invitation
-			if !i.parse(host, it) || !i.Expires.IsZero() && now.After(i.Expires.Add(grace)) {
-				i.Token = it.Key
-				if err := store.Batch(ctx, host, i.removal()); err != nil {
+			if !i.parse(host, it) {
+				continue
+			}
+			if !i.Expires.IsZero() && now.After(i.Expires.Add(grace)) {
+				if err := i.remove(ctx, store); err != nil {
 					return err
 				}
 				continue
