@@ -51,6 +51,11 @@ race: build ## the tests alone, with the race detector (PKG=./jabberd/tree/...)
 e2e: build ## the tests of whole servers with real clients
 	go run ./scripts/testsum -race -count=1 -timeout 20m ./jabberd/e2e/...
 
+CROWD ?= 10000
+.PHONY: crowd
+crowd: build ## 10,000 sessions, idle and then chatting; what each takes (CROWD=2000: so many)
+	CROWD=$(CROWD) go test -count=1 -v -timeout 20m -run '^TestCrowd$$' ./jabberd/e2e
+
 .PHONY: lint
 lint: fmt-check vet gen-check ## gofmt, go vet, staticcheck, generated code up to date
 

@@ -10,11 +10,12 @@ import (
 
 // idle opens sessions that then do nothing but read, answer requests for
 // acknowledgements, and wait. Memory is read before, after all have logged in,
-// and after a while.
+// and after a while. Then, if they are to, they talk.
 func idle(l *load) *Result {
 	var failed failures
 	var lost atomic.Int64
 	var closing atomic.Bool
+	v := &talk{load: l}
 	conns := make([]*Conn, l.warm+l.Users)
 	open := func(i int) {
 		c, err := l.available(i)
@@ -24,7 +25,7 @@ func idle(l *load) *Result {
 		}
 		conns[i] = c
 		go func() {
-			if err := discard(c); !closing.Load() {
+			if err := v.listen(c); !closing.Load() {
 				lost.Add(1)
 				failed.add(fmt.Errorf("%s: %w", c.User, err))
 			}
@@ -43,24 +44,28 @@ func idle(l *load) *Result {
 	still := l.read()
 	held := proc.MemoryOf(l.pids...)
 	n := float64(max(int64(l.Users)-failed.n.Load(), 1))
-	r := failed.result(map[string]float64{
+	r := &Result{Figures: map[string]float64{
 		"sessions":                     n,
-		"lost_sessions":                float64(lost.Load()),
 		"rss_before_mib":               float64(memory.RSS) / 1024,
 		"rss_after_mib":                float64(held.RSS) / 1024,
 		"rss_kib_per_session":          float64(held.RSS-memory.RSS) / n,
 		"pss_kib_per_session":          float64(held.PSS-memory.PSS) / n,
 		"pss_kib_per_session_at_login": float64(loggedIn.PSS-memory.PSS) / n,
 		"idle_srv_cores":               still.srv.Sub(quiet.srv).Total() / 1e6 / still.at.Sub(quiet.at).Seconds(),
-	})
-	r.window(from, to, n, "logins")
+	}}
+	if l.say > 0 {
+		v.run(conns[l.warm:], r, &failed)
+	}
+	found := failed.result(r.Figures)
+	found.Figures["lost_sessions"] = float64(lost.Load())
+	found.window(from, to, n, "logins")
 	closing.Store(true)
 	each(len(conns), l.workers, 0, func(i int) {
 		if conns[i] != nil {
 			conns[i].Close(false)
 		}
 	})
-	return r
+	return found
 }
 
 // available logs a user in as clients do: the roster, if there should be

@@ -32,6 +32,7 @@ type load struct {
 	rate             float64
 	duration, warmup time.Duration
 	hold, drain      time.Duration
+	say              int
 	coalesce, flood  bool
 	online           bool
 	to               string
@@ -131,6 +132,7 @@ func (l *load) loadFlags(flags *flag.FlagSet) {
 	flags.DurationVar(&l.drain, "drain", 10*time.Second, "longest wait for messages in flight at the end")
 	flags.DurationVar(&l.hold, "hold", 5*time.Second, "idle: time to hold the sessions before memory is read")
 	flags.IntVar(&l.warm, "warm", 24, "idle: sessions opened before the first reading of memory")
+	flags.IntVar(&l.say, "say", 0, "idle: so many messages each says to its neighbour in the end, bodies of -body bytes")
 	flags.IntVar(&l.Contacts, "contacts", 0, "contacts: how many each user gets; others: how many each must have, rosters are fetched")
 	flags.IntVar(&l.Hubs, "hubs", 0, "contacts: only the first so many users get them, from the users behind")
 	flags.BoolVar(&l.online, "online", false, "login: go online too, with roster and presence")
