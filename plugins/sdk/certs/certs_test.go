@@ -164,6 +164,32 @@ func TestWithoutACertificateOneIsMade(t *testing.T) {
 	}
 }
 
+// TestOneCertificateForAllWhoMakeIt has several stores, as c2s and http have one
+// each, make the certificate of a host at the same time.
+func TestOneCertificateForAllWhoMakeIt(t *testing.T) {
+	p := newPlace(t, "served.example")
+	var stores []*certs.Store
+	for range 8 {
+		stores = append(stores, start(t, p, certs.Args{}))
+	}
+	made := make(chan *tls.Certificate, len(stores))
+	for _, s := range stores {
+		go func() {
+			c, err := s.Certificate(t.Context(), "served.example")
+			if err != nil {
+				t.Error(err)
+			}
+			made <- c
+		}()
+	}
+	first := <-made
+	for range len(stores) - 1 {
+		if c := <-made; c != nil && first != nil && !bytes.Equal(c.Certificate[0], first.Certificate[0]) {
+			t.Error("there are two certificates")
+		}
+	}
+}
+
 // look has the files looked at, and waits until that was said for the nth time.
 func look(t *testing.T, p *place, s *certs.Store, text string, n int) {
 	t.Helper()

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // madeFolder is where certificates are that we have signed ourselves, below
@@ -42,8 +44,19 @@ func (s *Store) selfSigned(host string) (*tls.Certificate, error) {
 	return c, nil
 }
 
+// readOrSign has the folder for itself meanwhile: with two who sign for one host
+// at once, the certificate of one would stand beside the key of the other.
 func (s *Store) readOrSign(host string) (*tls.Certificate, error) {
-	file := s.env.Path(filepath.Join(madeFolder, filepath.Base(host)))
+	folder := s.env.Path(madeFolder)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	unlock, err := lock(folder)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", folder, err)
+	}
+	defer unlock()
+	file := filepath.Join(folder, filepath.Base(host))
 	pair, err := tls.LoadX509KeyPair(file+".crt", file+".key")
 	if err == nil && time.Now().Before(pair.Leaf.NotAfter) {
 		return &pair, nil
@@ -55,9 +68,6 @@ func (s *Store) readOrSign(host string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate for %s: %w", host, err)
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return nil, err
-	}
 	if err := os.WriteFile(file+".key", key, 0o600); err != nil {
 		return nil, err
 	}
@@ -67,6 +77,24 @@ func (s *Store) readOrSign(host string) (*tls.Certificate, error) {
 	s.env.Log().Warn("made a self-signed certificate; clients will ask whether to trust it", "host", host, "file", file+".crt")
 	pair, err = tls.X509KeyPair(cert, key)
 	return &pair, err
+}
+
+// lock keeps others out of a folder who lock it too, in any process.
+func lock(folder string) (unlock func(), err error) {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() { _ = f.Close() }, nil // which gives the lock up
 }
 
 // sign makes a self-signed certificate for a host, good for ten years, and its
