@@ -76,7 +76,7 @@ func (s *Server) Ask(ctx context.Context, question *packet.Packet) (*packet.Pack
 // Request sends an IQ from the server itself, packet.ServerHost, and waits for the
 // answer. An error answer is a *packet.Reject.
 func (s *Server) Request(ctx context.Context, iq *packet.Packet) (*packet.Packet, error) {
-	return s.requests.ask(ctx, iq)
+	return s.own.asker.Request(ctx, iq)
 }
 
 // HostSections are a host and the sections that it has.

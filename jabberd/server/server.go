@@ -28,7 +28,6 @@ import (
 	"github.com/jabberii/server/jabberd/wire"
 	"github.com/jabberii/server/plugins/sdk/entry"
 	"github.com/jabberii/server/plugins/sdk/setting"
-	"github.com/jabberii/server/plugins/sdk/xdb"
 )
 
 // startLimit is how long all of a start may take, beyond which something
@@ -48,7 +47,7 @@ type Server struct {
 	started   time.Time
 	commands  *commands
 	settings  setting.Table // that it answers questions to packet.ServerHost out of
-	requests  *requests
+	own       *own
 	healer    *healer
 
 	id       uint64
@@ -142,8 +141,8 @@ func newServer(plan Plan, idle bool) (*Server, []*place, error) {
 	s.engine = tree.New(tree.Config{
 		Core: true, ID: s.id, Modules: plan.Programs.linked, Data: data, Fallback: plan.Fallback, Idle: idle,
 		Own: func(env module.Env) packet.Handler {
-			s.requests = &requests{env: env, storage: xdb.Serve(env, &s.settings, "the server itself")}
-			return s.requests
+			s.own = newOwn(env, &s.settings)
+			return s.own
 		},
 	})
 	s.log = s.engine.Logger("jabberd")

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"sync"
@@ -11,11 +12,12 @@ import (
 	"github.com/jabberii/server/plugins/xmpp/stanza"
 )
 
-// An Asker asks in the name of the hosts of its section, and waits for answers:
-// it is HOST/RESOURCE with a resource that nobody can guess. Its module gives
-// what it is handed to Take first. It is safe for concurrent use.
+// An Asker asks in the name of a host, and waits for answers: it is HOST/RESOURCE
+// with a resource that nobody can guess. Its module gives what it is handed to
+// Take first. It is safe for concurrent use.
 type Asker struct {
 	env      module.Env
+	host     string // "" is the host that is asked
 	resource string
 
 	mu      sync.Mutex
@@ -25,9 +27,13 @@ type Asker struct {
 // patience is how long an answer may take.
 const patience = 20 * time.Second
 
-// NewAsker returns an Asker for a module. It has no effects.
-func NewAsker(env module.Env) *Asker {
-	return &Asker{env: env, resource: rand.Text(), waiting: map[string]chan packet.Packet{}}
+// NewAsker returns an Asker for a module, which asks the hosts of its section in
+// their own name. It has no effects.
+func NewAsker(env module.Env) *Asker { return NewAskerOf(env, "") }
+
+// NewAskerOf returns an Asker that asks in the name of one host.
+func NewAskerOf(env module.Env, host string) *Asker {
+	return &Asker{env: env, host: host, resource: rand.Text(), waiting: map[string]chan packet.Packet{}}
 }
 
 // Request sends an IQ of type get or set to an address and waits for its answer,
@@ -35,7 +41,7 @@ func NewAsker(env module.Env) *Asker {
 // called within Handle; the request leaves at once.
 func (a *Asker) Request(ctx context.Context, iq *packet.Packet) (*packet.Packet, error) {
 	q := *iq
-	q.Kind, q.Name, q.ID, q.From = packet.Normal, "iq", rand.Text(), packet.Domain(iq.To)+"/"+a.resource
+	q.Kind, q.Name, q.ID, q.From = packet.Normal, "iq", rand.Text(), cmp.Or(a.host, packet.Domain(iq.To))+"/"+a.resource
 	answer := make(chan packet.Packet, 1)
 	a.mu.Lock()
 	a.waiting[q.ID] = answer

@@ -87,8 +87,8 @@ func End(ctx context.Context, a Asker, of, condition string) (int, error) {
 	return change(ctx, a, of, xml.AppendEmpty(nil, "end", NS, "of", of, "condition", condition))
 }
 
-// Forget ends all that an account is in: its sessions, its subscriptions in both
-// directions, of which its contacts are told, and its messages that wait. The
+// Forget ends what an account is in: its sessions, and its subscriptions in both
+// directions, of which its contacts are told. The
 // account's keys have to be gone already, so that nobody logs in meanwhile. If one of
 // the sessions has asked for it, with an IQ, that is answered before the session ends;
 // asked may be nil. It returns how many sessions there were.
