@@ -20,20 +20,7 @@ import (
 	"github.com/jabberii/server/logmods/format"
 	"github.com/jabberii/server/logmods/stderr"
 	"github.com/jabberii/server/logmods/to"
-	"github.com/jabberii/server/plugins/acme"
-	"github.com/jabberii/server/plugins/admin"
-	"github.com/jabberii/server/plugins/c2s"
-	"github.com/jabberii/server/plugins/contact"
-	"github.com/jabberii/server/plugins/events"
-	"github.com/jabberii/server/plugins/http"
-	"github.com/jabberii/server/plugins/last"
-	"github.com/jabberii/server/plugins/privacy"
-	"github.com/jabberii/server/plugins/private"
-	"github.com/jabberii/server/plugins/sdk/web"
-	"github.com/jabberii/server/plugins/sm"
-	"github.com/jabberii/server/plugins/time"
-	"github.com/jabberii/server/plugins/vcard"
-	"github.com/jabberii/server/plugins/version"
+	"github.com/jabberii/server/plugins/builtin"
 	"github.com/jabberii/server/xdb/badger"
 	"github.com/jabberii/server/xdb/cache"
 	namespaces "github.com/jabberii/server/xdb/filter"
@@ -41,10 +28,8 @@ import (
 
 // modules are those that the files name, beside host.
 func modules() []module.Module {
-	routes := new(web.Routes)
 	return []module.Module{
-		load.With(c2s.With(routes), http.With(routes),
-			acme.Module, admin.Module, contact.Module, events.Module, last.Module, privacy.Module, private.Module, sm.Module, time.Module, vcard.Module, version.Module),
+		load.With(builtin.Services()...),
 		accept.Module, connect.Module, runs.Module,
 		namespaces.Module, cache.Module, badger.Module, filter.Module, format.Module, file.Module, stderr.Module, to.Module,
 	}

@@ -20,21 +20,7 @@ import (
 	"github.com/jabberii/server/logmods/stdout"
 	"github.com/jabberii/server/logmods/syslog"
 	"github.com/jabberii/server/logmods/to"
-	"github.com/jabberii/server/plugins/acme"
-	"github.com/jabberii/server/plugins/admin"
-	"github.com/jabberii/server/plugins/c2s"
-	"github.com/jabberii/server/plugins/contact"
-	"github.com/jabberii/server/plugins/events"
-	"github.com/jabberii/server/plugins/http"
-	"github.com/jabberii/server/plugins/last"
-	"github.com/jabberii/server/plugins/privacy"
-	"github.com/jabberii/server/plugins/private"
-	"github.com/jabberii/server/plugins/register"
-	"github.com/jabberii/server/plugins/sdk/web"
-	"github.com/jabberii/server/plugins/sm"
-	"github.com/jabberii/server/plugins/time"
-	"github.com/jabberii/server/plugins/vcard"
-	"github.com/jabberii/server/plugins/version"
+	"github.com/jabberii/server/plugins/builtin"
 	"github.com/jabberii/server/xdb/badger"
 	"github.com/jabberii/server/xdb/cache"
 	"github.com/jabberii/server/xdb/file"
@@ -47,28 +33,8 @@ func main() { os.Exit(command.Main(os.Args[1:], modules())) }
 
 func modules() []module.Module {
 	return []module.Module{
-		host.Module, fork.Module, exec.Module, accept.Module, connect.Module, services(),
+		host.Module, fork.Module, exec.Module, accept.Module, connect.Module, load.With(builtin.Services()...),
 		filter.Module, cache.Module, memory.Module, file.Module, badger.Module, ldap.Module,
 		logfilter.Module, format.Module, logfile.Module, stdout.Module, stderr.Module, syslog.Module, to.Module,
 	}
-}
-
-func services() module.Module {
-	routes := new(web.Routes)
-	return load.With(
-		acme.Module,
-		admin.Module,
-		c2s.With(routes),
-		contact.Module,
-		events.Module,
-		http.With(routes),
-		last.Module,
-		privacy.Module,
-		private.Module,
-		register.Module,
-		sm.Module,
-		time.Module,
-		vcard.Module,
-		version.Module,
-	)
 }

@@ -41,7 +41,7 @@ var mayImport = map[string][]string{
 // The programs whose folders hold one package a module, and the folders there that are not theirs.
 var (
 	programs   = []string{"basemods", "xdb", "logmods", "plugins"}
-	notModules = []string{"plugins/sdk", "plugins/xmpp", "plugins/examples"}
+	notModules = []string{"plugins/sdk", "plugins/xmpp", "plugins/builtin", "plugins/examples"}
 )
 
 // What modules never link: they see packets and their environment, nothing else.

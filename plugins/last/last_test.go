@@ -44,8 +44,8 @@ func TestAnswers(t *testing.T) {
 func TestExplains(t *testing.T) {
 	h := sdktest.New(t, plan(`{}`), false)
 	for body, want := range map[string]string{
-		"<query xmlns='jabber:iq:last'/>": "claim: answers how long example.org has been up",
-		"<ping xmlns='urn:xmpp:ping'/>":   "pass: it does not ask how long a host has been up",
+		"<query xmlns='jabber:iq:last'/>": "claim: example.org tells its uptime",
+		"<ping xmlns='urn:xmpp:ping'/>":   "pass: it does not ask a host for its uptime",
 		"<query xmlns='" + info + "'/>":   "pass: adds to what example.org offers",
 	} {
 		r := h.Explain(&packet.Packet{Name: "iq", Type: "get", ID: "1", From: ann, To: host, Body: []byte(body)})

@@ -2,13 +2,11 @@
 package time
 
 import (
-	"context"
 	"time"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/plugins/sdk/disco"
-	"github.com/jabberii/server/plugins/sdk/request"
+	"github.com/jabberii/server/plugins/sdk/fact"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
@@ -29,35 +27,13 @@ func define() module.Module {
 	return m
 }
 
-type clock struct {
-	env  module.Env
-	zone *time.Location
-}
-
 // New makes the handler.
 func New(env module.Env, a Args) (packet.Handler, error) {
 	zone, err := time.LoadLocation(a.Zone)
 	if err != nil {
 		return nil, module.BadArg("zone", "there is no time zone %q", a.Zone)
 	}
-	return &clock{env, zone}, nil
-}
-
-// Handle answers who asks the host.
-func (c *clock) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
-	el, ok := request.ToHost(p)
-	switch {
-	case !ok:
-		return packet.Pass, nil
-	case disco.AsksInfo(p):
-		disco.AddFeature(p, space)
-		return packet.Pass, nil
-	case el.NS() != space:
-		return packet.Pass, nil
-	case p.Type != "get":
-		return packet.Pass, packet.Refuse("not-allowed", "")
-	}
-	return packet.Claim, c.env.Deliver(ctx, request.Result(p, answer(time.Now().In(c.zone))))
+	return &fact.Handler{Env: env, NS: space, What: "the time", Tell: func() []byte { return answer(time.Now().In(zone)) }}, nil
 }
 
 // answer writes a moment as the offset of its zone and in UTC (XEP-0082).
@@ -66,19 +42,4 @@ func answer(now time.Time) []byte {
 	body = xml.AppendElement(body, "tzo", "", now.Format("-07:00"))
 	body = xml.AppendElement(body, "utc", "", now.UTC().Format("2006-01-02T15:04:05Z"))
 	return xml.AppendEnd(body, "time")
-}
-
-// Explain says what Handle would do.
-func (c *clock) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, string) {
-	el, ok := request.ToHost(p)
-	switch {
-	case ok && disco.AsksInfo(p):
-		disco.AddFeature(p, space)
-		return packet.Pass, "adds to what " + p.To + " offers"
-	case ok && el.NS() == space && p.Type == "get":
-		return packet.Claim, "answers what time it is at " + p.To
-	case ok && el.NS() == space:
-		return packet.Refuses, "the time of a host can only be asked for"
-	}
-	return packet.Pass, "it does not ask a host for the time"
 }

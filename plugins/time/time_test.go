@@ -51,7 +51,7 @@ func TestWrongZone(t *testing.T) {
 func TestExplains(t *testing.T) {
 	h := sdktest.New(t, plan(`{}`), false)
 	for body, want := range map[string]string{
-		"<time xmlns='urn:xmpp:time'/>": "claim: answers what time it is at example.org",
+		"<time xmlns='urn:xmpp:time'/>": "claim: example.org tells the time",
 		"<ping xmlns='urn:xmpp:ping'/>": "pass: it does not ask a host for the time",
 		"<query xmlns='" + info + "'/>": "pass: adds to what example.org offers",
 	} {

@@ -4,14 +4,12 @@ package version
 
 import (
 	"cmp"
-	"context"
 	"runtime/debug"
 	"strings"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/plugins/sdk/disco"
-	"github.com/jabberii/server/plugins/sdk/request"
+	"github.com/jabberii/server/plugins/sdk/fact"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
@@ -34,11 +32,6 @@ func define() module.Module {
 	return m
 }
 
-type version struct {
-	env    module.Env
-	answer []byte
-}
-
 // New makes the handler.
 func New(env module.Env, a Args) (packet.Handler, error) {
 	if a.Name == "" {
@@ -50,7 +43,8 @@ func New(env module.Env, a Args) (packet.Handler, error) {
 	if a.OS != "" {
 		body = xml.AppendElement(body, "os", "", a.OS)
 	}
-	return &version{env, xml.AppendEnd(body, "query")}, nil
+	body = xml.AppendEnd(body, "query")
+	return &fact.Handler{Env: env, NS: space, What: "its software", Tell: func() []byte { return body }}, nil
 }
 
 // build is the version of the program, (devel) of a working copy.
@@ -60,36 +54,4 @@ func build() string {
 		return "(devel)"
 	}
 	return cmp.Or(info.Main.Version, "(devel)")
-}
-
-// Handle answers who asks the host.
-func (v *version) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
-	el, ok := request.ToHost(p)
-	switch {
-	case !ok:
-		return packet.Pass, nil
-	case disco.AsksInfo(p):
-		disco.AddFeature(p, space)
-		return packet.Pass, nil
-	case el.NS() != space:
-		return packet.Pass, nil
-	case p.Type != "get":
-		return packet.Pass, packet.Refuse("not-allowed", "")
-	}
-	return packet.Claim, v.env.Deliver(ctx, request.Result(p, v.answer))
-}
-
-// Explain says what Handle would do.
-func (v *version) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, string) {
-	el, ok := request.ToHost(p)
-	switch {
-	case ok && disco.AsksInfo(p):
-		disco.AddFeature(p, space)
-		return packet.Pass, "adds to what " + p.To + " offers"
-	case ok && el.NS() == space && p.Type == "get":
-		return packet.Claim, "answers which software " + p.To + " runs"
-	case ok && el.NS() == space:
-		return packet.Refuses, "the software of a host can only be asked for"
-	}
-	return packet.Pass, "it does not ask a host for its software"
 }

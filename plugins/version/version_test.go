@@ -55,7 +55,7 @@ func TestTellsNoMoreThanAsked(t *testing.T) {
 func TestExplains(t *testing.T) {
 	h := sdktest.New(t, plan(`{}`), false)
 	for body, want := range map[string]string{
-		"<query xmlns='jabber:iq:version'/>": "claim: answers which software example.org runs",
+		"<query xmlns='jabber:iq:version'/>": "claim: example.org tells its software",
 		"<ping xmlns='urn:xmpp:ping'/>":      "pass: it does not ask a host for its software",
 		"<query xmlns='" + info + "'/>":      "pass: adds to what example.org offers",
 	} {
