@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/jabberii/server/bench/crowd"
+	"github.com/jabberii/server/bench/port"
 	"github.com/jabberii/server/bench/proc"
 )
 
@@ -42,7 +43,6 @@ type Lab struct {
 	Anew               bool   // servers start without what earlier runs have left
 	ServerCPU, LoadCPU string // processors for servers and loads, as taskset writes them; "": any
 
-	ports ports
 }
 
 // on keeps a command on some processors.
@@ -134,7 +134,7 @@ func (s *Server) Start(ctx context.Context, lab *Lab) (*Running, error) {
 	if err := certificate(dir); err != nil {
 		return nil, err
 	}
-	ports, err := lab.ports.free(3)
+	ports, err := port.Free(3)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/caddyserver/certmagic"
 
 	"github.com/jabberii/server/basemods/load"
+	"github.com/jabberii/server/bench/port"
 	"github.com/jabberii/server/jabberd/config/configtest"
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
@@ -36,12 +36,11 @@ var addressIn = regexp.MustCompile(`address='([^']+)'`)
 // freePort is one that nobody listens on.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := port.Free(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return ports[0]
 }
 
 // An authority issues certificates for the hosts that are here, c2s shows them,

@@ -9,10 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jabberii/server/bench/port"
 	"github.com/jabberii/server/jabberd/config/configtest"
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
@@ -83,7 +85,7 @@ func start(t *testing.T, a *sdktest.Authority) *slapd {
 			t.Skip("SKIP: slapd is not installed")
 		}
 	}
-	d := &slapd{t: t, dir: t.TempDir(), url: "ldap://127.0.0.1:" + port(t), secure: "ldaps://127.0.0.1:" + port(t)}
+	d := &slapd{t: t, dir: t.TempDir(), url: "ldap://127.0.0.1:" + freePort(t), secure: "ldaps://127.0.0.1:" + freePort(t)}
 	cert, key := a.Issue("127.0.0.1")
 	config := fmt.Sprintf(`
 include /etc/ldap/schema/core.schema
@@ -136,15 +138,13 @@ func (d *slapd) stop() {
 	d.cmd.Wait()
 }
 
-func port(t *testing.T) string {
+func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := port.Free(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, p, _ := net.SplitHostPort(l.Addr().String())
-	return p
+	return strconv.Itoa(ports[0])
 }
 
 func write(t *testing.T, file, text string) {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jabberii/server/bench/port"
 	"github.com/jabberii/server/plugins/xmpp/component"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/mux"
@@ -60,7 +61,10 @@ func startProsody(t *testing.T) *prosody {
 		t.Skip("no prosody here")
 	}
 	dir := t.TempDir()
-	ports := freePorts(t, 3)
+	ports, err := port.Free(3)
+	if err != nil {
+		t.Fatal(err)
+	}
 	p := &prosody{roots: writeCertificate(t, dir)}
 	for i, address := range []*string{&p.client, &p.direct, &p.component} {
 		*address = fmt.Sprintf("127.0.0.1:%d", ports[i])
@@ -92,19 +96,6 @@ func startProsody(t *testing.T) *prosody {
 	}
 	go io.Copy(io.Discard, out)
 	return p
-}
-
-func freePorts(t *testing.T, n int) (ports []int) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
 
 func write(t *testing.T, path, text string) {
