@@ -23,7 +23,7 @@ func contacts(l *load) *Result {
 			failed.add(err)
 			return
 		}
-		m := &member{conn: c, changed: make(chan struct{}, 1), ended: make(chan struct{})}
+		m := &member{conn: c, refused: map[string]string{}, changed: make(chan struct{}, 1), ended: make(chan struct{})}
 		if m.roster, err = c.fetchRoster(); err == nil {
 			err = c.Present()
 		}
@@ -51,8 +51,9 @@ type member struct {
 	conn    *Conn
 	mu      sync.Mutex
 	roster  roster
-	changed chan struct{} // something was added to the roster
-	ended   chan struct{} // nothing more is read
+	refused map[string]string // why, by contact: the error that came back
+	changed chan struct{}     // something was added to one of these
+	ended   chan struct{}     // nothing more is read
 }
 
 // read says yes to all who ask for a subscription, and keeps the roster.
@@ -71,11 +72,21 @@ func (m *member) read() {
 			m.roster.update(el)
 			m.mu.Unlock()
 			m.conn.Send([]byte("<iq type='result' id='"+attribute(el, "id")+"'/>"), 1)
-			select {
-			case m.changed <- struct{}{}:
-			default:
-			}
+			m.tell()
+		case isElement(el, "presence") && attribute(el, "type") == "error":
+			m.mu.Lock()
+			m.refused[bare(attribute(el, "from"))] = string(el)
+			m.mu.Unlock()
+			m.tell()
 		}
+	}
+}
+
+// tell wakes who waits for a subscription.
+func (m *member) tell() {
+	select {
+	case m.changed <- struct{}{}:
+	default:
 	}
 }
 
@@ -93,6 +104,13 @@ func (m *member) sees(jid string) bool {
 	return m.roster.sees(jid)
 }
 
+// refusal returns the error that came back from a contact, "" if none did.
+func (m *member) refusal(jid string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.refused[jid]
+}
+
 // subscribe asks one user, and waits for the yes.
 func (m *member) subscribe(jid string, timeout time.Duration) error {
 	if m.sees(jid) {
@@ -103,6 +121,9 @@ func (m *member) subscribe(jid string, timeout time.Duration) error {
 	}
 	late := time.After(timeout)
 	for !m.sees(jid) {
+		if why := m.refusal(jid); why != "" {
+			return fmt.Errorf("%s: no subscription to %s: %s", m.conn.User, jid, why)
+		}
 		select {
 		case <-m.changed:
 		case <-m.ended:

@@ -94,6 +94,10 @@ func (t *act) direct(x *session, p *packet.Packet) {
 	t.s.env.Deliver(t.ctx, p)
 }
 
+// isAgain reports whether the act may have been done before, by a process that
+// died while it was about it.
+func (t *act) isAgain() bool { return t.flags&packet.Redelivered != 0 }
+
 // records notes that a record has to be written before the act is done.
 func (t *act) records(at journal.Pos) { t.write = max(t.write, at+1) }
 

@@ -98,9 +98,11 @@ func (a *account) contact(jid string) contact { return a.roster.contacts.get(jid
 
 // change changes a contact of an account, which is held: in storage, then in
 // memory. f makes the new one. then is called with the account locked, if
-// anything has changed; changes come to it in order.
-func (s *Service) change(ctx context.Context, a *account, jid string, f func(c contact) (contact, error), then func(old, c *contact)) error {
-	r := &a.roster
+// anything has changed; changes come to it in order. It is called in any case if
+// what t is of comes again: the process before may have died after it had made
+// the change, and before anybody was told.
+func (t *act) change(a *account, jid string, f func(c contact) (contact, error), then func(old, c *contact)) error {
+	s, ctx, r := t.s, t.ctx, &a.roster
 	r.changing.Lock()
 	defer r.changing.Unlock()
 	if err := s.load(ctx, a); err != nil {
@@ -111,20 +113,16 @@ func (s *Service) change(ctx context.Context, a *account, jid string, f func(c c
 	known, requests := r.contacts.len()-r.requests, r.requests
 	a.mu.Unlock()
 	c, err := f(old)
-	if err != nil || c.equal(&old) {
+	switch {
+	case err != nil || c.equal(&old) && !t.isAgain():
 		return err
+	case c.equal(&old):
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		then(&old, &c)
+		return nil
 	}
-	var version xdb.Rev
-	switch limit := s.args().Roster.Max; {
-	case c.isGone():
-		version, err = s.removeContact(ctx, a.jid, &old)
-	case c.listed && !old.listed && known >= limit:
-		return packet.Refuse("resource-constraint", "the roster is full")
-	case !c.listed && old.isGone() && requests >= maxRequests:
-		return packet.Refuse("resource-constraint", "too many wait for an answer")
-	default:
-		version, err = s.store.Put(ctx, a.jid, rosterNS, jid, c.value())
-	}
+	version, err := s.storeContact(ctx, a, &old, &c, known, requests)
 	if err != nil {
 		return err
 	}
@@ -136,6 +134,21 @@ func (s *Service) change(ctx context.Context, a *account, jid string, f func(c c
 	}
 	then(&old, &c)
 	return nil
+}
+
+// storeContact puts a contact into storage, or takes it out. The roster has so
+// many that are known, and so many that only wait for an answer. It returns the
+// version of the roster from then on.
+func (s *Service) storeContact(ctx context.Context, a *account, old, c *contact, known, requests int) (xdb.Rev, error) {
+	switch limit := s.args().Roster.Max; {
+	case c.isGone():
+		return s.removeContact(ctx, a.jid, old)
+	case c.listed && !old.listed && known >= limit:
+		return 0, packet.Refuse("resource-constraint", "the roster is full")
+	case !c.listed && old.isGone() && requests >= maxRequests:
+		return 0, packet.Refuse("resource-constraint", "too many wait for an answer")
+	}
+	return s.store.Put(ctx, a.jid, rosterNS, c.jid, c.value())
 }
 
 func (r *roster) put(old, c *contact) {
@@ -155,7 +168,7 @@ func (r *roster) put(old, c *contact) {
 // push tells those sessions that have asked for the roster of a change. The
 // account is locked.
 func (t *act) push(a *account, old, c *contact) {
-	if c.sameToClients(old) || !c.listed && !old.listed {
+	if c.sameToClients(old) && !t.isAgain() || !c.listed && !old.listed {
 		return
 	}
 	body := c.appendPush(nil, a.roster.version)
@@ -192,7 +205,7 @@ func (s *Service) rosterIQ(ctx context.Context, p *packet.Packet, el *xml.Elemen
 	if remove {
 		err = s.rosterRemove(&t, a, item.jid)
 	} else {
-		err = s.change(ctx, a, item.jid, func(c contact) (contact, error) {
+		err = t.change(a, item.jid, func(c contact) (contact, error) {
 			c.listed, c.name, c.groups = true, item.name, item.groups
 			return c, nil
 		}, func(old, c *contact) { t.push(a, old, c) })
@@ -254,13 +267,16 @@ func parseItem(query *xml.Element) (c contact, remove bool, err error) {
 func (s *Service) rosterRemove(t *act, a *account, jid string) error {
 	var out []packet.Packet
 	found := false
-	err := s.change(t.ctx, a, jid, func(c contact) (contact, error) {
-		if c.isGone() {
+	err := t.change(a, jid, func(c contact) (contact, error) {
+		if c.isGone() && !t.isAgain() {
 			return c, packet.Refuse("item-not-found", "")
 		}
 		found = true
 		return contact{jid: jid}, nil
 	}, func(old, c *contact) {
+		if old.isGone() { // since the process before; what it was nobody knows
+			old = &contact{jid: jid, listed: true, state: to | pendingIn}
+		}
 		t.push(a, old, c)
 		if old.state&(to|pendingOut) != 0 {
 			out = append(out, packet.Packet{To: jid, From: a.jid, Name: "presence", Type: "unsubscribe"})

@@ -19,9 +19,13 @@ func (s *Service) clientSubscription(t *act, a *account, p *packet.Packet) error
 	}
 	route := false
 	var before subscription
-	err := s.change(t.ctx, a, other, func(c contact) (contact, error) {
+	err := t.change(a, other, func(c contact) (contact, error) {
 		before = c.state
-		c.state, route = c.state.outbound(p.Type)
+		if t.isAgain() {
+			c.state, route = c.state.outboundAgain(p.Type)
+		} else {
+			c.state, route = c.state.outbound(p.Type)
+		}
 		if p.Type == "subscribe" || c.state&(from|approved) != 0 {
 			c.listed = true
 		}
@@ -39,7 +43,7 @@ func (s *Service) clientSubscription(t *act, a *account, p *packet.Packet) error
 	var out []packet.Packet
 	a.mu.Lock()
 	switch {
-	case p.Type == "subscribed" && before&from == 0:
+	case p.Type == "subscribed" && (before&from == 0 || t.isAgain()):
 		out = a.presences(out, other, true)
 	case p.Type == "unsubscribed" && before&from != 0:
 		out = a.presences(out, other, false)
@@ -74,9 +78,13 @@ func (s *Service) subscriptionFrom(ctx context.Context, p *packet.Packet) (packe
 	var deliver bool
 	var answer string
 	var before, after subscription
-	err := s.change(ctx, a, other, func(c contact) (contact, error) {
+	err := t.change(a, other, func(c contact) (contact, error) {
 		before = c.state
-		c.state, deliver, answer = c.state.inbound(p.Type)
+		if t.isAgain() {
+			c.state, deliver, answer = c.state.inboundAgain(p.Type)
+		} else {
+			c.state, deliver, answer = c.state.inbound(p.Type)
+		}
 		after = c.state
 		switch {
 		case c.state&pendingIn == 0:
@@ -100,7 +108,7 @@ func (s *Service) subscriptionFrom(ctx context.Context, p *packet.Packet) (packe
 	}
 	a.mu.Lock()
 	switch {
-	case before&from == 0 && after&from != 0:
+	case after&from != 0 && (before&from == 0 || answer != "" && t.isAgain()):
 		out = a.presences(out, other, true)
 	case before&from != 0 && after&from == 0:
 		out = a.presences(out, other, false)

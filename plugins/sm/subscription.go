@@ -82,6 +82,28 @@ func (s subscription) inbound(kind string) (next subscription, deliver bool, ans
 	return s, false, ""
 }
 
+// outboundAgain is outbound for a presence that comes again after a death: s may
+// be what it has made of the state already. Then it goes on again, which tells
+// the contact nothing new.
+func (s subscription) outboundAgain(kind string) (next subscription, route bool) {
+	next, route = s.outbound(kind)
+	return next, route || kind == "subscribed" && s&from != 0 || kind == "unsubscribed"
+}
+
+// inboundAgain is inbound in the same way.
+func (s subscription) inboundAgain(kind string) (next subscription, deliver bool, answer string) {
+	next, deliver, answer = s.inbound(kind)
+	switch kind {
+	case "subscribe":
+		deliver = next&pendingIn != 0
+	case "subscribed":
+		deliver = next&to != 0
+	default:
+		deliver = true
+	}
+	return next, deliver, answer
+}
+
 // isSubscription reports whether a presence of this type manages subscriptions.
 func isSubscription(kind string) bool {
 	switch kind {
