@@ -92,16 +92,14 @@ func (s subscription) outboundAgain(kind string) (next subscription, route bool)
 
 // inboundAgain is inbound in the same way.
 func (s subscription) inboundAgain(kind string) (next subscription, deliver bool, answer string) {
-	next, deliver, answer = s.inbound(kind)
+	next, _, answer = s.inbound(kind)
 	switch kind {
 	case "subscribe":
-		deliver = next&pendingIn != 0
+		return next, next&pendingIn != 0, answer
 	case "subscribed":
-		deliver = next&to != 0
-	default:
-		deliver = true
+		return next, next&to != 0, answer
 	}
-	return next, deliver, answer
+	return next, true, answer
 }
 
 // isSubscription reports whether a presence of this type manages subscriptions.
