@@ -8,7 +8,6 @@ package c2s
 import (
 	"context"
 	"crypto/rand"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"maps"
@@ -67,7 +66,7 @@ type Args struct {
 
 type tlsArgs struct {
 	Listen    []string `json:"listen" doc:"Addresses to listen on for direct TLS."`
-	Authority string   `json:"client_ca" doc:"File with the certificates, PEM, below data_dir if relative, of who signs those of clients. With it clients are asked for a certificate, and may log in by one that names their account (SASL EXTERNAL, XEP-0178)."`
+	Authority string   `json:"client_ca" doc:"File with the certificates, PEM, below data_dir if relative, of who signs those of clients. With it clients are asked for a certificate, and may log in by one that names their account (SASL EXTERNAL, XEP-0178). The file is read again when it changes."`
 	certs.Args
 }
 
@@ -81,9 +80,9 @@ type Service struct {
 	certs     *certs.Store
 	servers   tlsServers
 	proxies   proxied.Proxies
-	authority *x509.CertPool // of clients; nil if they are not asked for certificates
-	secret    []byte         // for decoys, where storage has none
-	warned    atomic.Bool    // of that
+	authority *certs.Authorities // of clients; nil if they are not asked for certificates
+	secret    []byte             // for decoys, where storage has none
+	warned    atomic.Bool        // of that
 
 	routes *web.Routes
 	hung   []func()      // what takes our routes down
@@ -154,7 +153,7 @@ func newService(env module.Env, a Args, routes *web.Routes) (*Service, error) {
 
 // Start binds the listeners.
 func (s *Service) Start(ctx context.Context) error {
-	if err := errors.Join(s.certs.Start(ctx), s.readAuthority()); err != nil {
+	if err := errors.Join(s.certs.Start(ctx), s.startAuthority(ctx)); err != nil {
 		return err
 	}
 	for _, a := range s.args.Listen {

@@ -4,29 +4,24 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/jabberii/server/plugins/sdk/account"
+	"github.com/jabberii/server/plugins/sdk/certs"
 	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/plugins/xmpp/identity"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/sasl"
 )
 
-// readAuthority reads who may sign the certificates of clients.
-func (s *Service) readAuthority() error {
+// startAuthority reads who may sign the certificates of clients.
+func (s *Service) startAuthority(ctx context.Context) error {
 	if s.args.TLS.Authority == "" {
 		return nil
 	}
-	file := s.env.Path(s.args.TLS.Authority)
-	text, err := os.ReadFile(file)
-	if err != nil {
+	s.authority = certs.NewAuthorities(s.env, s.args.TLS.Authority)
+	if err := s.authority.Start(ctx); err != nil {
 		return fmt.Errorf("client_ca: %w", err)
-	}
-	s.authority = x509.NewCertPool()
-	if !s.authority.AppendCertsFromPEM(text) {
-		return fmt.Errorf("client_ca: %s: there is no certificate in it", file)
 	}
 	return nil
 }

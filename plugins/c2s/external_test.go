@@ -10,8 +10,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jabberii/server/plugins/sdk/sdktest"
 	"github.com/jabberii/server/plugins/xmpp/identity"
@@ -138,4 +140,46 @@ func TestOpenSSL(t *testing.T) {
 			in.Close()
 		}
 	})
+}
+
+// Who may sign for clients is read again when the file changes, also for a client that
+// has a session of TLS from before.
+func TestAuthorityOfClientsChanges(t *testing.T) {
+	old, next := sdktest.NewAuthority(t), sdktest.NewAuthority(t)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	put := func(a *sdktest.Authority) {
+		t.Helper()
+		text, err := os.ReadFile(a.File)
+		if err == nil {
+			err = os.WriteFile(file+".new", text, 0o600)
+		}
+		if err = errors.Join(err, os.Rename(file+".new", file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(old)
+	p := plan(fmt.Sprintf(`{"listen":[],"tls":{"listen":["127.0.0.1:0"],"client_ca":%q}}`, file))
+	h := sdktest.New(t, p, false)
+	address := listening(h)
+	withAccount(t, h)
+	may := func(a *sdktest.Authority) bool {
+		t.Helper()
+		pair, err := tls.LoadX509KeyPair(certified(t, a, x509.ExtKeyUsageClientAuth, "ann@example.org"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(rawTLS(t, address, header+externalAs("")+header+closed, &pair), "<success")
+	}
+	if !may(old) || may(next) {
+		t.Fatal("at the start, not those of the file may log in")
+	}
+	put(next)
+	for end := time.Now().Add(30 * time.Second); !may(next); { // it is looked at every few seconds
+		if time.Now().After(end) {
+			t.Fatal("the new file is not read")
+		}
+	}
+	if may(old) {
+		t.Error("one who is not in the file any more signs for clients")
+	}
 }
