@@ -57,6 +57,7 @@ type Args struct {
 	Proxies    []string        `json:"proxies" doc:"Addresses and networks of proxies before the server. What comes from them has to begin with the address of the client in the PROXY protocol, version 1 or 2; from others that is an error."`
 	Timeout    module.Duration `json:"login_timeout" default:"1m" doc:"How long a client may take until it is authenticated."`
 	Quiet      quietArgs       `json:"quiet" doc:"What becomes of clients that say nothing."`
+	Keepalive  keepaliveArgs   `json:"keepalive" doc:"How clients are noticed that are gone without a word: by TCP, also below WebSockets."`
 	Stanza     module.Size     `json:"max_stanza" default:"256KiB" doc:"The largest stanza taken from a client; a larger one ends its stream."`
 	Buffer     module.Size     `json:"max_buffer" default:"1MiB" doc:"What may wait to be written to one client; a client that reads too slowly for it loses its connection."`
 	WebSocket  *websocketArgs  `json:"websocket" doc:"Streams over WebSocket (RFC 7395), which the module http of the same process serves."`
@@ -121,7 +122,7 @@ type listener struct {
 
 func newService(env module.Env, a Args, routes *web.Routes) (*Service, error) {
 	if err := errors.Join(module.CheckListen("listen", a.Listen), module.CheckListen("tls.listen", a.TLS.Listen),
-		checkMechanisms(a.Mechanisms), a.Guesses.check(), a.OAuth.check(), a.checkRegister()); err != nil {
+		checkMechanisms(a.Mechanisms), a.Guesses.check(), a.Keepalive.check(), a.OAuth.check(), a.checkRegister()); err != nil {
 		return nil, err
 	}
 	proxies, err := proxied.Parse("proxies", a.Proxies)
@@ -241,6 +242,7 @@ func (s *Service) accept(l listener) {
 
 // take serves a connection, with the address of its client.
 func (s *Service) take(nc net.Conn, direct bool) {
+	s.watch(nc)
 	client, err := s.proxies.Accept(nc)
 	if err != nil {
 		s.env.Log().Warn(err.Error())

@@ -43,6 +43,7 @@ func (c *conn) overWebSocket(nc net.Conn, early []byte, client web.Client) {
 	if secure, ok := nc.(*tls.Conn); ok {
 		t.tcp = secure.NetConn()
 	}
+	c.s.watch(t.tcp)
 	t.r = websocket.NewReader(t, early, c.s.limits(), t.answer)
 	c.t = t
 }
