@@ -84,7 +84,7 @@ gen-check: bin/tools/protogen
 
 .PHONY: docs
 docs: ## write the reference in the modules' README files
-	UPDATE=1 go test -count=1 -run '^Test(Readme|DOAP)' $(PKG) | { grep -v -e 'no test files' -e 'no tests to run' || true; }
+	UPDATE=1 go test -count=1 -run '^Test(Readme|DOAP|TableOf)' $(PKG) | { grep -v -e 'no test files' -e 'no tests to run' || true; }
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (60s)

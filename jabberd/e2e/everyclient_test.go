@@ -1,7 +1,12 @@
 package e2e_test
 
 import (
+	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jabberii/server/jabberd/e2e/clients"
@@ -9,30 +14,42 @@ import (
 
 // A way is a client and a transport that it logs in over.
 type way struct {
-	name string
-	port string // the variable with the port that it connects to
-	open func(t testing.TB, login clients.Login) clients.Chatter
+	client, transport string
+	port              string // the variable with the port that it connects to
+	open              func(t testing.TB, login clients.Login) clients.Chatter
 	// back waits until the client is back in its session, after its connection
 	// was cut; nil if it does not know how to.
 	back func(t *testing.T, c clients.Chatter)
+	cut  string // what it does about a connection that was cut, in words
 }
+
+func (w way) String() string { return w.client + ", " + w.transport }
+
+const (
+	byItself = "resumes by itself"
+	onDemand = "resumes when it is told to connect again"
+	repeats  = "goes on: BOSH makes a lost request again"
+	noXEP    = "logs in again: the library has no XEP-0198"
+)
 
 // ways are all clients. A further one is a row.
 var ways = []way{
-	{"slixmpp, STARTTLS", "c2s_port", slixmpp(clients.StartTLS), comesBack},
-	{"slixmpp, direct TLS", "c2s_tls_port", slixmpp(clients.Direct), comesBack},
-	{"aioxmpp, STARTTLS", "c2s_port", aioxmpp(clients.StartTLS), resumed},
-	{"aioxmpp, direct TLS", "c2s_tls_port", aioxmpp(clients.Direct), resumed},
-	{"xmpp.js, STARTTLS", "c2s_port", web(clients.XMPPJS, "xmpp", ""), resumed},
-	{"xmpp.js, direct TLS", "c2s_tls_port", web(clients.XMPPJS, "xmpps", ""), resumed},
-	{"xmpp.js, WebSocket", "http_port", web(clients.XMPPJS, "ws", "/ws"), resumed},
-	{"xmpp.js, WebSocket in TLS", "https_port", web(clients.XMPPJS, "wss", "/ws"), resumed},
-	{"strophe.js, WebSocket", "http_port", web(clients.Strophe, "ws", "/ws"), nil},
-	{"strophe.js, WebSocket in TLS", "https_port", web(clients.Strophe, "wss", "/ws"), nil},
-	{"strophe.js, BOSH", "http_port", web(clients.Strophe, "http", "/http-bind"), itself},
-	{"strophe.js, BOSH in TLS", "https_port", web(clients.Strophe, "https", "/http-bind"), itself},
-	{"profanity, STARTTLS", "c2s_port", profanity(clients.StartTLS), nil},
-	{"profanity, direct TLS", "c2s_tls_port", profanity(clients.Direct), nil},
+	{"slixmpp", "STARTTLS", "c2s_port", slixmpp(clients.StartTLS), comesBack, onDemand},
+	{"slixmpp", "direct TLS", "c2s_tls_port", slixmpp(clients.Direct), comesBack, onDemand},
+	{"aioxmpp", "STARTTLS", "c2s_port", aioxmpp(clients.StartTLS), resumed, byItself},
+	{"aioxmpp", "direct TLS", "c2s_tls_port", aioxmpp(clients.Direct), resumed, byItself},
+	{"xmpp.js", "STARTTLS", "c2s_port", web(clients.XMPPJS, "xmpp", ""), resumed, byItself},
+	{"xmpp.js", "direct TLS", "c2s_tls_port", web(clients.XMPPJS, "xmpps", ""), resumed, byItself},
+	{"xmpp.js", "WebSocket", "http_port", web(clients.XMPPJS, "ws", "/ws"), resumed, byItself},
+	{"xmpp.js", "WebSocket in TLS", "https_port", web(clients.XMPPJS, "wss", "/ws"), resumed, byItself},
+	{"strophe.js", "WebSocket", "http_port", web(clients.Strophe, "ws", "/ws"), nil, noXEP},
+	{"strophe.js", "WebSocket in TLS", "https_port", web(clients.Strophe, "wss", "/ws"), nil, noXEP},
+	{"strophe.js", "BOSH", "http_port", web(clients.Strophe, "http", "/http-bind"), itself, repeats},
+	{"strophe.js", "BOSH in TLS", "https_port", web(clients.Strophe, "https", "/http-bind"), itself, repeats},
+	{"Converse.js", "WebSocket in TLS", "https_port", converse("wss", "/ws"), pageResumes, byItself},
+	{"Converse.js", "BOSH in TLS", "https_port", converse("https", "/http-bind"), itself, repeats},
+	{"profanity", "STARTTLS", "c2s_port", profanity(clients.StartTLS), terminalResumes, byItself},
+	{"profanity", "direct TLS", "c2s_tls_port", profanity(clients.Direct), terminalResumes, byItself},
 }
 
 func slixmpp(tls clients.TLS) func(testing.TB, clients.Login) clients.Chatter {
@@ -62,6 +79,12 @@ func web(open func(testing.TB, clients.WebLogin) *clients.Client, scheme, path s
 	}
 }
 
+func converse(scheme, path string) func(testing.TB, clients.Login) clients.Chatter {
+	return func(t testing.TB, login clients.Login) clients.Chatter {
+		return clients.OpenConverse(t, clients.WebLogin{URL: scheme + "://" + login.Addr + path, JID: login.JID, Password: login.Password})
+	}
+}
+
 func comesBack(t *testing.T, c clients.Chatter) {
 	client := c.(clients.Chat)
 	client.AwaitEvent("disconnected")
@@ -72,12 +95,17 @@ func comesBack(t *testing.T, c clients.Chatter) {
 
 func resumed(_ *testing.T, c clients.Chatter) { c.(clients.Chat).AwaitEvent("resumed") }
 
+func pageResumes(_ *testing.T, c clients.Chatter) { c.(clients.Converse).AwaitResumed() }
+
+func terminalResumes(_ *testing.T, c clients.Chatter) { c.(*clients.Terminal).AwaitResumed() }
+
 // itself: a request of BOSH that was cut is made again.
 func itself(*testing.T, clients.Chatter) {}
 
 // TestEveryClient has each client log in over each transport that it knows: it
-// makes somebody its contact, chats, is gone and comes back for what it has
-// missed. Then its connection is cut, and its session goes on.
+// makes somebody its contact, sees them go and come, chats, is gone and comes back
+// for what it has missed. Then its connection is cut, and its session goes on. What
+// Converse.js shows then stays in bin/screenshots.
 func TestEveryClient(t *testing.T) {
 	for _, file := range []string{"conf/jabberd.hcl", "conf/edge.hcl"} {
 		t.Run(file, func(t *testing.T) {
@@ -85,7 +113,7 @@ func TestEveryClient(t *testing.T) {
 			t.Run("all", func(t *testing.T) { // is over when all are
 				for i, way := range ways {
 					ann, bob := r.user(fmt.Sprintf("ann%d@localhost", i)), r.user(fmt.Sprintf("bob%d@localhost", i))
-					t.Run(way.name, func(t *testing.T) {
+					t.Run(way.String(), func(t *testing.T) {
 						t.Parallel()
 						way.chat(t, "127.0.0.1:"+r.vars[way.port], ann, bob)
 					})
@@ -112,9 +140,14 @@ func (w way) chat(t *testing.T, addr string, ann, bob clients.Login) {
 	a.AwaitPresence(bob.JID, "")
 	b.AwaitContact(ann.JID)
 	a.AwaitContact(bob.JID)
+	b.AwaitThere(ann.JID)
+	a.Presence(clients.Presence{Type: "unavailable"})
+	b.AwaitGone(ann.JID)
+	a.GoOnline()
+	b.AwaitThere(ann.JID)
 
-	b.Say(ann.JID, "hello from < & > "+w.name)
-	a.Hear(bob.JID, "hello from < & > "+w.name)
+	b.Say(ann.JID, "hello from < & > "+w.String())
+	a.Hear(bob.JID, "hello from < & > "+w.String())
 	a.Say(bob.JID, "hello, it's \"slixmpp\" \u00e4\u4e2d")
 	b.Hear(ann.JID, "hello, it's \"slixmpp\" \u00e4\u4e2d")
 
@@ -126,13 +159,19 @@ func (w way) chat(t *testing.T, addr string, ann, bob clients.Login) {
 	b.Hear(ann.JID, "for later")
 	a.AwaitPresence(bob.JID, "")
 	b.AwaitContact(ann.JID)
-	if w.back == nil {
-		b.Leave()
-		a.AwaitPresence(bob.JID, "unavailable")
-		return
+	if page, ok := b.(clients.Converse); ok {
+		page.Screenshot(filepath.Join(binaries(t), "screenshots", strings.NewReplacer(", ", "-", " ", "-").Replace(w.String())+".png"))
 	}
 
 	line.Cut()
+	if w.back == nil {
+		a.AwaitPresence(bob.JID, "unavailable")
+		a.Say(bob.JID, "while you were out")
+		b = w.open(t, bob)
+		b.GoOnline()
+		b.Hear(ann.JID, "while you were out")
+		return
+	}
 	a.Say(bob.JID, "while you were out")
 	w.back(t, b)
 	b.Hear(ann.JID, "while you were out")
@@ -143,6 +182,36 @@ func (w way) chat(t *testing.T, addr string, ann, bob clients.Login) {
 	}
 	b.Leave()
 	a.AwaitPresence(bob.JID, "unavailable")
+}
+
+// TestTableOfClients has docs/testing.md say what TestEveryClient shows; UPDATE=1
+// writes it.
+func TestTableOfClients(t *testing.T) {
+	const file, begin, end = "../../docs/testing.md", "<!-- clients -->\n", "<!-- end -->\n"
+	var table strings.Builder
+	table.WriteString("\n| client | over | login | chat | roster | presence | offline messages | once its connection is cut |\n|---|---|---|---|---|---|---|---|\n")
+	for _, w := range ways {
+		fmt.Fprintf(&table, "| %s | %s | yes | yes | yes | yes | yes | %s |\n", w.client, w.transport, w.cut)
+	}
+	table.WriteString("\n")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := bytes.Cut(text, []byte(begin))
+	has, after, ended := bytes.Cut(rest, []byte(end))
+	switch {
+	case !found || !ended:
+		t.Fatalf("%s has no place for the table", file)
+	case string(has) == table.String():
+	case os.Getenv("UPDATE") == "":
+		t.Errorf("the table in %s is stale, make docs writes it:\n%s", file, table.String())
+	default:
+		text = slices.Concat(before, []byte(begin), []byte(table.String()), []byte(end), after)
+		if err := os.WriteFile(file, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // TestOneMessageOfAScript has go-sendxmpp send a message, to who is there and to

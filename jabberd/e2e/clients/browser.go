@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -142,83 +141,4 @@ func (p *Page) Screenshot(file string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-}
-
-// page is what Converse.js stands on; the settings come from the address.
-const page = `<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Converse.js</title>
-<script>
-window.problems = [];
-addEventListener('error', (e) => problems.push(String(e.message)));
-addEventListener('unhandledrejection', (e) => problems.push(String(e.reason && e.reason.stack || e.reason)));
-for (const level of ['error', 'warn']) {
-	const say = console[level];
-	console[level] = (...what) => { problems.push(what.map(String).join(' ')); say.apply(console, what); };
-}
-</script>
-<link rel="stylesheet" href="/dist/converse.min.css">
-</head>
-<body class="converse-fullscreen"><div id="conversejs-bg"></div>
-<script type="module">
-import converse from '/dist/converse.min.js';
-converse.plugins.add('listen', { initialize() { window.api = this._converse.api; } });
-converse.initialize(Object.assign(JSON.parse(decodeURIComponent(location.hash.slice(1))), {
-	view_mode: 'fullscreen', discover_connection_methods: false, show_controlbox_by_default: true, auto_reconnect: false,
-	whitelisted_plugins: ['listen'], loglevel: 'debug', assets_path: '/dist/', i18n: 'en', allow_non_roster_messaging: true,
-}));
-</script></body></html>
-`
-
-// Converse is Converse.js in a browser.
-type Converse struct{ *Page }
-
-// OpenConverse opens the page and logs in by its form.
-func OpenConverse(t testing.TB, login WebLogin) Converse {
-	t.Helper()
-	dir := installed(t, "converse", "Converse.js")
-	mux := http.NewServeMux()
-	mux.Handle("/dist/", http.FileServer(http.Dir(dir)))
-	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, page) })
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	setting := "websocket_url"
-	if strings.HasPrefix(login.URL, "http") {
-		setting = "bosh_service_url"
-	}
-	settings, err := json.Marshal(map[string]string{setting: login.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := Converse{open(t, "about:blank")}
-	c.call("Page.navigate", map[string]any{"url": server.URL + "/#" + strings.ReplaceAll(string(settings), `"`, "%22")}, nil)
-	c.await("the form", "document.querySelector('input[name=jid]') && document.querySelector('input[name=password]')")
-	c.fill("input[name=jid]", login.JID)
-	c.fill("input[name=password]", login.Password)
-	c.run("document.querySelector('input[name=password]').closest('form').querySelector('[type=submit]').click()")
-	c.await("the session", "window.api && window.api.connection.connected() && window.api.user.jid()")
-	return c
-}
-
-// fill puts a text into a field as a person does.
-func (c Converse) fill(field, text string) {
-	c.t.Helper()
-	c.run(fmt.Sprintf(`(() => { const f = document.querySelector(%q); f.focus(); f.value = %q; f.dispatchEvent(new Event('input', {bubbles: true})); })()`, field, text))
-}
-
-// Message opens the chat with somebody, types a message and sends it.
-func (c Converse) Message(to, body string) {
-	c.t.Helper()
-	c.run(fmt.Sprintf("window.api.chats.open(%q, {}, true).then(() => true)", to))
-	field := fmt.Sprintf("converse-chat[jid=%q] textarea.chat-textarea", to)
-	c.await("the chat", fmt.Sprintf("document.querySelector(%q)", field))
-	c.fill(field, body)
-	c.run(fmt.Sprintf("document.querySelector(%q).dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', code: 'Enter', keyCode: 13, bubbles: true}))", field))
-	c.AwaitMessage(to, body)
-}
-
-// AwaitMessage waits until a message stands in the chat with somebody.
-func (c Converse) AwaitMessage(with, body string) {
-	c.t.Helper()
-	c.await(fmt.Sprintf("%q in the chat with %s", body, with), fmt.Sprintf(
-		"Array.from(document.querySelectorAll('converse-chat .chat-msg__text, converse-chats .chat-msg__text')).some((e) => e.textContent.includes(%q))", body))
 }

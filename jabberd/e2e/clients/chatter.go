@@ -2,16 +2,20 @@ package clients
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
+	"time"
 )
 
 // A Chatter is what a client can do whichever it is: what people do who become
-// contacts and chat. A [Chat] and a [Terminal] are Chatters.
+// contacts and chat. A [Chat], a [Terminal] and a [Converse] are Chatters.
 type Chatter interface {
 	GoOnline()               // tells who may know that it is available
 	Subscribe(jid string)    // asks for somebody's presence
 	Approve(jid string)      // waits until somebody asks for its presence, and says yes
 	AwaitContact(jid string) // waits until the roster has somebody, each sees the other
+	AwaitThere(jid string)   // waits until the contact is available
+	AwaitGone(jid string)    // waits until the contact is not
 	Say(to, body string)     // sends a chat message
 	Hear(from, body string)  // waits for a chat message
 	Leave()                  // logs out
@@ -35,6 +39,31 @@ func (c Chat) AwaitContact(jid string) {
 	c.t.Helper()
 	if contact, _ := c.Contact(jid); contact.Subscription != "both" {
 		c.t.Fatalf("%s: its contact %s is %+v%s", c.JID, jid, contact, c.history())
+	}
+}
+
+// AwaitThere waits until the last presence of the contact is that of somebody available.
+func (c Chat) AwaitThere(jid string) { c.t.Helper(); c.awaitLast(jid, "") }
+
+// AwaitGone waits until the last presence of the contact is that of somebody unavailable.
+func (c Chat) AwaitGone(jid string) { c.t.Helper(); c.awaitLast(jid, "unavailable") }
+
+func (c Chat) awaitLast(jid, kind string) {
+	c.t.Helper()
+	deadline := time.After(Patience)
+	for {
+		last := "nothing"
+		for _, e := range c.events {
+			if e.Event == "presence" && isFrom(e, jid) && (e.Type == "" || e.Type == "unavailable") {
+				last = e.Type
+			}
+		}
+		if last == kind {
+			return
+		}
+		if _, err := c.next(deadline); err != nil {
+			c.t.Fatalf("%s waited for presence of type %q from %s: %v%s", c.JID, kind, jid, err, c.history())
+		}
 	}
 }
 
@@ -83,6 +112,29 @@ func (p *Terminal) AwaitContact(jid string) {
 		p.Type("/roster")
 		return false
 	})
+}
+
+// AwaitThere looks at what the console says last of the contact.
+func (p *Terminal) AwaitThere(jid string) { p.t.Helper(); p.awaitLast(jid, "is online", "is offline") }
+
+// AwaitGone looks at what the console says last of the contact.
+func (p *Terminal) AwaitGone(jid string) { p.t.Helper(); p.awaitLast(jid, "is offline", "is online") }
+
+func (p *Terminal) awaitLast(jid, want, other string) {
+	p.t.Helper()
+	p.Console()
+	p.awaitScreen(fmt.Sprintf("%s %s", jid, want), func(screen string) bool {
+		return lastOf(screen, jid, want) > lastOf(screen, jid, other)
+	})
+}
+
+// lastOf returns where on a screen it is last said of a contact what it does.
+func lastOf(screen, jid, does string) int {
+	lines := regexp.MustCompile(regexp.QuoteMeta(jid)+`\S*( \(\S*\))? `+does).FindAllStringIndex(screen, -1)
+	if len(lines) == 0 {
+		return -1
+	}
+	return lines[len(lines)-1][0]
 }
 
 // Say opens the chat with somebody and says something there.

@@ -23,8 +23,8 @@ type Terminal struct {
 }
 
 // Profanity starts profanity, logs in and returns when it says that it is
-// logged in. It sends presence by itself. CA, Mechanism and Resume of the login
-// are not for it.
+// logged in. It sends presence by itself, and resumes. CA, Mechanism and Resume of the
+// login are not for it.
 func Profanity(t testing.TB, login Login) *Terminal {
 	t.Helper()
 	p := startProfanity(t, login)
@@ -49,7 +49,7 @@ func Profanity(t testing.TB, login Login) *Terminal {
 			t.Fatalf("profanity: log in as %s at %s:\n%s", login.JID, login.Addr, screen)
 		default: // with legacy it asks about the certificate
 			asked = true
-			p.Type("/tls allow")
+			p.Type("/tls always") // nor after a connection that was lost
 		}
 	}
 }
@@ -66,7 +66,7 @@ func startProfanity(t testing.TB, login Login) *Terminal {
 	writeFile(t, filepath.Join(settings, "profrc"),
 		"[ui]", "splash=false", "beep=false", "flash=false", "roster=false", "enc.warn=false", "tls.show=false",
 		"[notifications]", "message=false", "room=off", "invite=false", "sub=false",
-		"[connection]", "autoping=0", "reconnect=0")
+		"[connection]", "autoping=0", "reconnect=1")
 	// A socket's path is short, that of a test's folder may be long.
 	sockets, err := os.MkdirTemp("", "tmux")
 	if err != nil {
@@ -175,6 +175,14 @@ func (p *Terminal) AwaitMessage(from, body string) {
 func (p *Terminal) Console() {
 	p.t.Helper()
 	p.Type("/win 1")
+}
+
+// AwaitResumed waits until the connection that was lost is there again, which profanity
+// makes by itself.
+func (p *Terminal) AwaitResumed() {
+	p.t.Helper()
+	p.Console()
+	p.Await("Connection re-established.")
 }
 
 // Quit logs out and ends profanity.
