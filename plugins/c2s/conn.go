@@ -50,7 +50,8 @@ type conn struct {
 
 	alone atomic.Bool // no other goroutine goes on: it logs in, or has ended
 
-	leaving atomic.Bool // our side of the stream has ended, see end.go
+	ending  atomic.Bool // our side of the stream ends with what is being written, see end.go
+	leaving atomic.Bool // it has ended
 
 	mu      sync.Mutex
 	parked  bool
@@ -241,7 +242,7 @@ func (c *conn) read() error {
 			return whyOver(err)
 		case t.Kind == xml.Close:
 			return io.EOF
-		case c.leaving.Load() || c.isPong(t):
+		case c.ending.Load() || c.isPong(t):
 			continue
 		case t.NS == ns.Stream && t.Name == "error": // the client ends its stream with it
 			return io.EOF
@@ -399,7 +400,7 @@ func (c *conn) finish(why error) {
 	var told *stream.Error
 	var gone *lost
 	switch {
-	case errors.As(why, &gone), c.leaving.Load(): // a stream that we have ended may be resumed
+	case errors.As(why, &gone), c.ending.Load(): // a stream that we have ended may be resumed
 		how = "lost"
 	case errors.As(why, &told):
 		c.endWith(told)

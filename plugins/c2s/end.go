@@ -22,8 +22,8 @@ type halfCloser interface {
 }
 
 // hangUp ends our side of the connection, behind what was written. What the
-// client says from here on does not count; the connection is closed when it
-// ends its side, or soon.
+// client says does not count since our side of the stream was ended; the
+// connection is closed when it ends its side, or soon.
 func (c *conn) hangUp() {
 	t, ok := c.t.(halfCloser)
 	if !ok {

@@ -107,7 +107,9 @@ func (c *conn) append(last bool, add func([]byte) []byte) bool {
 		return false
 	}
 	o.buf.b = add(o.buf.b)
-	o.ended = last
+	if o.ended = last; last {
+		c.ending.Store(true) // before the client can answer
+	}
 	first := !o.writing
 	o.writing = true
 	return first

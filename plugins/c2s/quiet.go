@@ -53,7 +53,7 @@ func (s *Service) lookForQuiet(now uint32) {
 		}
 		heard := c.heard.Load()
 		switch asked := c.asked.Load(); {
-		case now-heard <= after || c.leaving.Load():
+		case now-heard <= after || c.ending.Load():
 		case int32(asked-heard) <= 0: // asked before, and has answered that
 			c.asked.Store(now)
 			ask = append(ask, c)
