@@ -78,6 +78,7 @@ func (c *boshClient) login() {
 const overBOSH = `{"listen":["127.0.0.1:0"],"bosh":{"inactivity":"2s","polling":"0s"}}`
 
 func TestBOSH(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, webPlan(overBOSH), func(t *testing.T, h *sdktest.Harness) {
 		clear, secure := served(h), served(h)
 		withAccount(t, h)
@@ -101,7 +102,9 @@ func TestBOSH(t *testing.T) {
 // A client that keeps its request open and says nothing is parked, and goes on.
 // One without a request is lost after a while.
 func TestBOSHIsParked(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, webPlan(overBOSH), func(t *testing.T, h *sdktest.Harness) {
+		t.Parallel()
 		c := newBOSH(t, "http://"+served(h)+"/http-bind")
 		withAccount(t, h)
 		c.login()
@@ -115,6 +118,7 @@ func TestBOSHIsParked(t *testing.T) {
 }
 
 func TestBOSHEnds(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, webPlan(overBOSH), func(t *testing.T, h *sdktest.Harness) {
 		url := "http://" + served(h) + "/http-bind"
 		withAccount(t, h)
@@ -146,6 +150,7 @@ func TestBOSHEnds(t *testing.T) {
 
 // A wrong password is told like everywhere, and the third ends the session.
 func TestBOSHWrongPassword(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, webPlan(overBOSH), func(t *testing.T, h *sdktest.Harness) {
 		withAccount(t, h)
 		c := newBOSH(t, "http://"+served(h)+"/http-bind")

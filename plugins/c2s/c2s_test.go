@@ -256,6 +256,7 @@ func TestALostConnectionIsToldToTheSession(t *testing.T) {
 }
 
 func TestAQuietConnectionIsParkedAndGoesOn(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, plan(bothPorts), func(t *testing.T, h *sdktest.Harness) {
 		clear, direct := listening(h), listening(h)
 		withAccount(t, h)

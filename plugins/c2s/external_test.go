@@ -45,6 +45,7 @@ func externalAs(authzid string) string {
 
 // Login by certificate, case by case (XEP-0178, part 2).
 func TestXEP0178Clients(t *testing.T) {
+	t.Parallel()
 	ours := sdktest.NewAuthority(t)
 	p := plan(fmt.Sprintf(`{"listen":[],"tls":{"listen":["127.0.0.1:0"],"client_ca":%q}}`, ours.File))
 	const client = x509.ExtKeyUsageClientAuth

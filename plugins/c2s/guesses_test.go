@@ -13,6 +13,7 @@ import (
 // An address from which too many logins have failed may try no more, whether there are
 // such accounts or not; an account to which they have failed takes none from there.
 func TestGuesses(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ name, args string }{
 		{"by address", `"per_address":3,"per_account":0`},
 		{"by account", `"per_address":0,"per_account":3`},

@@ -245,6 +245,7 @@ func TestQuickLoginOffersManagementOnce(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, whole("{"+directTLS+`,"guesses":{"delay":"0s"},"tokens":{"renew":"0s","clients":2}}`), func(t *testing.T, h *sdktest.Harness) {
 		address := listening(h)
 		withAccount(t, h)

@@ -34,6 +34,7 @@ var loggedIn = header + plainAs("ann", "secret") + header + bindIQ
 // Each stream error where RFC 6120 has it. What a client says, all at once, is
 // answered by these, in this order, and then by the end of stream and connection.
 func TestRFC6120StreamErrors(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name string
 		say  string
@@ -187,6 +188,7 @@ func TestRFC6120HalfClosedStreams(t *testing.T) {
 
 // One that does not end its side is not waited for.
 func TestRFC6120ClientThatDoesNotClose(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, plan(bothPorts), func(t *testing.T, h *sdktest.Harness) {
 		_, direct := listening(h), listening(h)
 		withAccount(t, h)
@@ -235,6 +237,7 @@ func until(t *testing.T, in *bufio.Reader, text string) string {
 
 // A client that does not log in is told connection-timeout (RFC 6120, 4.9.3.4).
 func TestRFC6120LoginTimeout(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, plan(`{"listen":["127.0.0.1:0"],"login_timeout":"200ms"}`), func(t *testing.T, h *sdktest.Harness) {
 		address := listening(h)
 		for _, say := range []string{"", "<?xml ", header} {
@@ -248,8 +251,10 @@ func TestRFC6120LoginTimeout(t *testing.T) {
 // One that has logged in and says nothing is asked whether it is there (4.6.4):
 // who answers stays, who does not is ended.
 func TestRFC6120QuietClients(t *testing.T) {
+	t.Parallel()
 	p := plan(`{"listen":["127.0.0.1:0"],"starttls":"optional","quiet":{"after":"500ms","answer":"500ms"}}`)
 	sdktest.Both(t, p, func(t *testing.T, h *sdktest.Harness) {
+		t.Parallel()
 		address := listening(h)
 		withAccount(t, h)
 		const ping = "<iq to='ann@example.org/there' from='example.org' type='get' id='c2s-quiet'><ping xmlns='urn:xmpp:ping'/></iq>"
@@ -314,6 +319,7 @@ func TestRFC6120TooManyConnections(t *testing.T) {
 
 // When the server stops, who is logged in and who is about to are told so (4.9.3.20).
 func TestRFC6120SystemShutdown(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, plan(`{"listen":["127.0.0.1:0"],"starttls":"optional"}`), func(t *testing.T, h *sdktest.Harness) {
 		address := listening(h)
 		withAccount(t, h)

@@ -78,6 +78,7 @@ func TestWebSocket(t *testing.T) {
 
 // A client that has become quiet is parked, and goes on.
 func TestWebSocketIsParked(t *testing.T) {
+	t.Parallel()
 	sdktest.Both(t, webPlan(overWebSocket), func(t *testing.T, h *sdktest.Harness) {
 		clear, secure := served(h), served(h)
 		withAccount(t, h)
@@ -198,6 +199,7 @@ func TestWebSocketFraming(t *testing.T) {
 
 // A client that answers pings stays, one that does not is cut off.
 func TestWebSocketPings(t *testing.T) {
+	t.Parallel()
 	p := webPlan(strings.Replace(overWebSocket, `"origins"`, `"ping":"300ms","origins"`, 1))
 	sdktest.Both(t, p, func(t *testing.T, h *sdktest.Harness) {
 		address := served(h)
@@ -278,6 +280,7 @@ func TestWebSocketOriginAndEncryption(t *testing.T) {
 
 // Who is connected is told when the server ends.
 func TestWebSocketShutdown(t *testing.T) {
+	t.Parallel()
 	h := sdktest.New(t, webPlan(overWebSocket), false)
 	address := served(h)
 	withAccount(t, h)
