@@ -22,7 +22,9 @@ type Authenticator struct {
 
 	// Keys looks up an account's keys for a hash, or, if the hash is empty, those of
 	// whichever it likes best: PLAIN takes any. Without an account, or keys of this
-	// hash, the error is ErrNoAccount. Needed for SCRAM, and for PLAIN without Verify.
+	// hash, the error is ErrNoAccount. An error that comes with keys, AccountDisabled for
+	// instance, is told to who has proved the password, and to nobody else. Needed for
+	// SCRAM, and for PLAIN without Verify.
 	Keys func(ctx context.Context, username string, hash Hash) (Keys, error)
 
 	// Verify checks a password in place of Keys, for accounts whose keys cannot be had:
@@ -94,6 +96,7 @@ type Server struct {
 	mechanism string
 	username  string
 	authzid   string
+	refusal   error      // of who proves the password, nil is none
 	next      serverStep // nil when the exchange is over
 }
 
@@ -233,6 +236,9 @@ func (s *Server) prepare(name string) (string, error) {
 
 // accept ends an exchange whose client has proved to be username.
 func (s *Server) accept(ctx context.Context, username, authzid string) error {
+	if s.refusal != nil {
+		return s.refusal
+	}
 	if err := s.authorize(ctx, username, authzid); err != nil {
 		return err
 	}
@@ -263,7 +269,11 @@ func (s *Server) keys(ctx context.Context, username string, hash Hash) (k Keys, 
 		return k, true, err
 	}
 	if !isNoAccount(err) {
-		return Keys{}, false, err
+		if k.check() != nil || hash != "" && k.Hash != hash {
+			return Keys{}, false, err
+		}
+		s.refusal = err
+		return k, true, nil
 	}
 	if hash == "" {
 		hash = SHA256

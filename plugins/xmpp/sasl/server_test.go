@@ -305,3 +305,41 @@ func TestScramMessages(t *testing.T) {
 		})
 	}
 }
+
+// That an account is disabled is told to who has proved its password, and to nobody else.
+func TestRefusalOfTheOwner(t *testing.T) {
+	keys, err := sasl.NewKeys(sasl.SHA256, "pencil", sasl.NewSalt(), iterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth := sasl.Authenticator{
+		Secret: secret,
+		Keys: func(context.Context, string, sasl.Hash) (sasl.Keys, error) {
+			return keys, &sasl.Failure{Condition: sasl.AccountDisabled, Text: "ask the office"}
+		},
+	}
+	for _, mechanism := range []string{sasl.Plain, sasl.ScramSHA256} {
+		auth.Mechanisms = []string{mechanism}
+		for password, want := range map[string]sasl.Condition{"pencil": sasl.AccountDisabled, "pen": sasl.NotAuthorized} {
+			server, err := auth.Start(mechanism, secure)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client, err := sasl.NewClient(sasl.Credentials{Username: "juliet", Password: password, Secure: true}, []string{mechanism})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var challenge []byte
+			done := false
+			for err == nil && !done {
+				var out []byte
+				if out, _, err = client.Step(challenge); err == nil {
+					challenge, done, err = server.Step(context.Background(), out)
+				}
+			}
+			if !errors.Is(err, want) || server.Username() != "" {
+				t.Errorf("%s with %s: done %v, %v, username %q; want %s", mechanism, password, done, err, server.Username(), want)
+			}
+		}
+	}
+}
