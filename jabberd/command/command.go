@@ -56,7 +56,10 @@ func Root(linked []module.Module) *cobra.Command {
 		Use: "jabberd", Short: "A packet engine with a delivery tree, and an XMPP server on it",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(p.run(), p.explain(), p.user(), invitations(), session(), hosts(), p.plugin(), status(), profile(), settings(), dead(), storage())
+	root.AddCommand(p.run(),
+		stop("stop", "Have a running server end", "the server ends", false),
+		stop("restart", "Have a running server end and begin anew, with the configuration as it is now", "the server begins anew", true),
+		p.explain(), p.user(), invitations(), session(), hosts(), p.plugin(), status(), profile(), settings(), dead(), storage())
 	root.AddCommand(cli.Commands(cli.Server{Describe: p.describe, Make: p.make})...)
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "check" {

@@ -18,13 +18,15 @@ import (
 	"github.com/jabberii/server/jabberd/heap"
 	"github.com/jabberii/server/jabberd/server"
 	"github.com/jabberii/server/jabberd/tree"
+	"github.com/jabberii/server/plugins/sdk/halt"
 )
 
 func (p *program) run() *cobra.Command {
 	var src cli.Source
 	cmd := &cobra.Command{
 		Use: "run [FILE]", Short: "Run a server", Args: cobra.MaximumNArgs(1),
-		Long: "Run a server with a configuration, conf/jabberd.hcl if none is named, until it gets SIGINT or SIGTERM.\n" +
+		Long: "Run a server with a configuration, conf/jabberd.hcl if none is named, until it gets SIGINT or SIGTERM, or is\n" +
+			"told to end by jabberd stop or restart.\n" +
 			"SIGHUP opens log files anew, as after a rotation by another program.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			src.Path = cli.DefaultPath
@@ -67,6 +69,8 @@ func (p *program) serve(cmd *cobra.Command, src cli.Source) error {
 	if err != nil {
 		return err
 	}
+	orders := newHalts(func(ctx context.Context) error { return p.mistakes(ctx, src) })
+	plan.Halt = orders.order
 	go heap.Tend(ctx)
 	s, err := server.Start(ctx, plan)
 	var wrong server.LinkErrors
@@ -78,18 +82,34 @@ func (p *program) serve(cmd *cobra.Command, src cli.Source) error {
 	}
 	s.Announce()
 	hello(cmd.ErrOrStderr(), f)
-	for ctx.Err() == nil {
-		select {
-		case <-hangup:
-			s.ReopenLogs()
-		case <-ctx.Done():
-		}
-	}
+	order := await(ctx, orders, s.ReopenLogs, hangup)
 	s.AnnounceStop()
 	fmt.Fprintln(cmd.ErrOrStderr(), "jabberd is stopping")
 	stop, cancel := context.WithTimeout(context.Background(), f.Engine.StopTimeout.Std())
 	defer cancel()
-	return s.Stop(stop)
+	err = s.Stop(stop)
+	if !order.Restart {
+		return err
+	}
+	if err != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), "jabberd: "+err.Error())
+	}
+	return anew()
+}
+
+// await returns when the server is to end: by an order, or because ctx is done. Meanwhile
+// it has logs opened anew.
+func await(ctx context.Context, orders *halts, reopen func(), hangup <-chan os.Signal) (o halt.Order) {
+	for {
+		select {
+		case <-hangup:
+			reopen()
+		case o = <-orders.due:
+			return o
+		case <-ctx.Done():
+			return o
+		}
+	}
 }
 
 // becomeOne replaces this program by the one that links all modules.

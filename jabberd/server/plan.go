@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/tree"
 	"github.com/jabberii/server/jabberd/wire"
+	"github.com/jabberii/server/plugins/sdk/halt"
 )
 
 // A Plan is what a server is made from.
@@ -28,6 +30,10 @@ type Plan struct {
 	// Settings says what can be read of the plan through xdb, secrets masked, once
 	// it is known what was made. Nil says nothing.
 	Settings func(tree.Made) []module.Setting
+
+	// Halt is told an order that the server end; who gives it may. The error says why
+	// it goes on. Nil takes no orders.
+	Halt func(context.Context, halt.Order) error
 
 	// Fallback takes log entries that no section claims; see tree.Config.
 	Fallback func(entry *packet.Packet)

@@ -141,7 +141,7 @@ func newServer(plan Plan, idle bool) (*Server, []*place, error) {
 	s.engine = tree.New(tree.Config{
 		Core: true, ID: s.id, Modules: plan.Programs.linked, Data: data, Fallback: plan.Fallback, Idle: idle,
 		Own: func(env module.Env) packet.Handler {
-			s.own = newOwn(env, &s.settings)
+			s.own = newOwn(env, &s.settings, plan.Halt)
 			return s.own
 		},
 	})
