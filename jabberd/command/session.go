@@ -115,7 +115,7 @@ client may log in again; jabberd user passwd keeps it from it.`,
 		case !stream.Condition(condition).Defined():
 			return fmt.Errorf("there is no stream error %q", condition)
 		}
-		n, err := sessions.End(cmd.Context(), server.Dial(*socket), j.String(), condition)
+		n, err := sessions.End(cmd.Context(), server.Dial(*socket), sessions.Ending{Of: j.String(), Condition: condition})
 		if err != nil {
 			return fmt.Errorf("%s: %w", j, err)
 		}

@@ -3,7 +3,6 @@ package command
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,12 +39,14 @@ func (p *program) user() *cobra.Command {
 			return account.Add(ctx, store(), j.String(), password)
 		}),
 		withPassword("passwd", "Change the password of an account", "%s has another password now", func(ctx context.Context, j jid.JID, password string) error {
-			return account.SetPassword(ctx, store(), j.String(), password)
+			return account.SetPassword(ctx, store(), j.String(), password, ifServed(func(ctx context.Context) error {
+				return sessions.Renew(ctx, server.Dial(*socket), j.String(), "")
+			}))
 		}),
 		&cobra.Command{Use: "import FILE", Short: "Add the accounts of a list, one \"JID PASSWORD\" a line; - is standard input",
 			Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error { return importUsers(cmd, server.Dial(*socket), args[0]) }},
-		listUsers(store),
+		listUsers(store), showUser(socket), disable(socket), enable(socket),
 		&cobra.Command{Use: "remove JID", Short: "Remove an account with all that is stored for it", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				j, err := bare(args[0])
@@ -65,8 +66,16 @@ func (p *program) user() *cobra.Command {
 // forgetting has the session manager of an account end its sessions and tell its
 // contacts, if there is one.
 func forgetting(c *server.Client, j jid.JID) func(context.Context) error {
+	return ifServed(func(ctx context.Context) error {
+		_, err := sessions.Forget(ctx, c, j.String(), nil)
+		return err
+	})
+}
+
+// ifServed is what a session manager is asked, without an error if there is none.
+func ifServed(ask func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if _, err := sessions.Forget(ctx, c, j.String(), nil); err != nil && !isUnavailable(err) {
+		if err := ask(ctx); err != nil && !isUnavailable(err) {
 			return err
 		}
 		return nil
@@ -179,31 +188,4 @@ func importUsers(cmd *cobra.Command, c *server.Client, file string) error {
 	added, known, err := account.Import(cmd.Context(), accountsOf(c), list)
 	fmt.Fprintf(cmd.OutOrStdout(), "%d accounts added, %d were there already\n", added, known)
 	return err
-}
-
-// listUsers writes the accounts as they come, so that there may be many.
-func listUsers(store func() *xdb.Store) *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{Use: "list DOMAIN", Short: "List the accounts of a domain", Args: cobra.ExactArgs(1)}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON string a line")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		for after, more := "", true; more; {
-			owners, further, err := store().Owners(cmd.Context(), args[0], account.NS, after, xdb.DefaultPage)
-			if err != nil {
-				return err
-			}
-			for _, o := range owners {
-				line := o
-				if asJSON {
-					quoted, _ := json.Marshal(o) // a string always has one
-					line = string(quoted)
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), line)
-				after = o
-			}
-			more = further && len(owners) > 0
-		}
-		return nil
-	}
-	return cmd
 }

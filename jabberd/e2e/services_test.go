@@ -94,7 +94,7 @@ func TestAdmin(t *testing.T) {
 		carl.AwaitMessage("localhost", "tea\nis ready")
 		ann.Command("localhost", admin+"disable-user", map[string]any{"accountjids": []string{"carl@localhost"}})
 		carl.AwaitEvent("disconnected")
-		if _, err := clients.TrySlixmpp(t, login); err == nil || !strings.Contains(err.Error(), "not-authorized") {
+		if _, err := clients.TrySlixmpp(t, login); err == nil || !strings.Contains(err.Error(), "account-disabled") {
 			t.Errorf("carl, who is disabled, logs in: %v", err)
 		}
 		if answer := otherAsks(t, r); answer.Condition != "forbidden" {

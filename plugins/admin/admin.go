@@ -3,8 +3,12 @@
 // (XEP-0133).
 //
 // A command is one form at most, and nothing is remembered between the form and
-// its answer, so that any death in between is of no consequence. See users.go,
-// overview.go and announce.go for the commands.
+// its answer, so that any death in between is of no consequence. What commands set is in
+// storage, so that it holds for whoever else serves the host; of that each process reads
+// again what is older than two seconds.
+//
+// users.go, overview.go, contacts.go, announce.go, admins.go and halt.go have the
+// commands; notice.go and login.go what they need to know of those who log in.
 package admin
 
 import (
@@ -29,21 +33,22 @@ import (
 
 // Args are the arguments of admin.
 type Args struct {
-	Admins []string `json:"admins" required:"true" doc:"Addresses of accounts, of this host or another, that may do what is here."`
+	Admins []string `json:"admins" required:"true" doc:"Addresses of accounts, of this host or another, that may do what is here, and may let others do it."`
+	Halt   bool     `json:"halt" default:"true" doc:"Whether they may also restart and shut down the server, with all its hosts."`
 }
 
 // Module is the service as a configuration names it: load "admin".
 var Module = define()
 
 func define() module.Module {
-	m := module.Define("admin", "Lets people run a host from their clients (XEP-0133): accounts, sessions, announcements and a message of the day.",
+	m := module.Define("admin", "Lets people run a host from their clients (XEP-0133): accounts, sessions, announcements, and the server itself.",
 		module.On(packet.Normal, packet.Session), New)
 	m.Needs = module.On(packet.Normal, packet.Session, packet.XDB)
 	m.XEPs = []module.XEP{
 		{Number: 4, Name: "Data Forms", Version: "2.13.2"},
 		{Number: 50, Name: "Ad-Hoc Commands", Version: "1.3.0", Note: "commands of one form"},
 		{Number: 133, Name: "Service Administration", Version: "1.3.1", Partial: true,
-			Note: "without lists of who may connect, welcome messages, rosters and passwords of users, restart and shutdown"},
+			Note: "without lists of who may connect, which are the configuration's, and without IP addresses and rates in statistics"},
 	}
 	return m
 }
@@ -54,7 +59,8 @@ type service struct {
 	store    *xdb.Store
 	asker    *request.Asker
 	commands []*order
-	motds    motds
+	named    recent[[]string] // admins that others have named, see admins.go
+	notices  notices
 
 	ctx        context.Context // of what goes on after a command
 	stop       context.CancelFunc
@@ -74,8 +80,11 @@ func New(env module.Env, a Args) (packet.Handler, error) {
 	if len(s.admins) == 0 {
 		return nil, module.BadArg("admins", "there is nobody")
 	}
-	s.commands = slices.Concat(s.users(), s.overview(), s.announcements())
-	s.motds.init(s.store)
+	s.commands = slices.Concat(s.users(), s.overview(), s.contacts(), s.announcements(), s.administration())
+	if a.Halt {
+		s.commands = append(s.commands, s.halts()...)
+	}
+	s.notices.store = s.store
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -89,10 +98,17 @@ func (s *service) Close() error {
 
 // An order is what an admin may have the host do.
 type order struct {
-	node string // behind prefix
-	name string
-	ask  func(ctx context.Context, host string) (*form.Form, error) // nil if nothing has to be asked
-	run  func(ctx context.Context, host string, answer *form.Form) (outcome, error)
+	node  string // behind prefix
+	name  string
+	chief bool                                                  // only those whom the file names may have it done
+	ask   func(ctx context.Context, c call) (*form.Form, error) // nil if nothing has to be asked
+	run   func(ctx context.Context, c call, answer *form.Form) (outcome, error)
+}
+
+// A call is one use of a command.
+type call struct {
+	host string
+	by   string // the session of the admin
 }
 
 // prefix is what the nodes of all commands begin with, formType of what their
@@ -112,10 +128,6 @@ func done(text string) outcome {
 	return outcome{notes: []command.Note{{Type: command.Info, Text: text}}}
 }
 
-func (s *service) isAdmin(p *packet.Packet) bool {
-	return slices.Contains(s.admins, packet.Bare(p.From))
-}
-
 // order returns the command of a node, nil if there is none.
 func (s *service) order(node string) *order {
 	for _, o := range s.commands {
@@ -132,7 +144,7 @@ func (s *service) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict,
 	case p.Name == "message":
 		return packet.Pass, nil
 	case p.Kind == packet.Session:
-		return packet.Pass, s.greet(ctx, p)
+		return packet.Pass, s.meet(ctx, p)
 	case s.asker.Take(p):
 		return packet.Claim, nil
 	}
@@ -144,8 +156,7 @@ func (s *service) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict,
 		disco.AddFeature(p, command.NS)
 		return packet.Pass, nil
 	case disco.AsksCommands(p):
-		s.list(p)
-		return packet.Pass, nil
+		return packet.Pass, s.list(ctx, p)
 	}
 	o := s.order(el.Attr("node"))
 	switch {
@@ -155,8 +166,9 @@ func (s *service) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict,
 		return packet.Claim, s.env.Deliver(ctx, request.Result(p, o.describe()))
 	case !el.Is("command", command.NS) || p.Type != "set":
 		return packet.Pass, nil
-	case !s.isAdmin(p):
-		return packet.Pass, packet.Refuse("forbidden", "")
+	}
+	if err := s.mayOrder(ctx, p, o); err != nil {
+		return packet.Pass, err
 	}
 	body, err := s.obey(ctx, p, o, &el)
 	if err != nil {
@@ -166,13 +178,17 @@ func (s *service) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict,
 }
 
 // list puts the commands into what the host has for an admin.
-func (s *service) list(p *packet.Packet) {
-	if !s.isAdmin(p) {
-		return
+func (s *service) list(ctx context.Context, p *packet.Packet) error {
+	admin, err := s.isAdmin(ctx, p)
+	if !admin {
+		return err
 	}
 	for _, o := range s.commands {
-		disco.AddItem(p, p.To, prefix+o.node, o.name)
+		if !o.chief || s.isChief(p) {
+			disco.AddItem(p, p.To, prefix+o.node, o.name)
+		}
 	}
+	return nil
 }
 
 // describe is what a command says of itself.
@@ -201,8 +217,9 @@ func (s *service) obey(ctx context.Context, p *packet.Packet, o *order, el *xml.
 		return nil, request.Reject(command.BadAction())
 	}
 	var asked *form.Form
+	c := call{host: p.To, by: p.From}
 	if o.ask != nil {
-		if asked, err = o.ask(ctx, p.To); err != nil {
+		if asked, err = o.ask(ctx, c); err != nil {
 			return nil, err
 		}
 		if req.Form == nil {
@@ -213,7 +230,7 @@ func (s *service) obey(ctx context.Context, p *packet.Packet, o *order, el *xml.
 			return nil, packet.Refuse("bad-request", err.Error())
 		}
 	}
-	out, err := o.run(ctx, p.To, req.Form)
+	out, err := o.run(ctx, c, req.Form)
 	s.env.Log().Info("an admin's command: "+o.name, "by", packet.Bare(p.From), "host", p.To, "failed", err != nil)
 	answer.Form, answer.Notes = out.form, out.notes
 	if err != nil {
@@ -227,8 +244,11 @@ func (s *service) obey(ctx context.Context, p *packet.Packet, o *order, el *xml.
 }
 
 // Explain says what Handle would do.
-func (s *service) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, string) {
-	if isGreeted(p) {
+func (s *service) Explain(ctx context.Context, p *packet.Packet) (packet.Verdict, string) {
+	switch {
+	case isLogin(p):
+		return packet.Pass, "it is kept when " + packet.Bare(p.From) + " has logged in"
+	case isGreeted(p):
 		return packet.Pass, packet.Bare(p.From) + " gets the message of the day, if there is one that it has not had"
 	}
 	el, ok := request.ToHost(p)
@@ -236,20 +256,22 @@ func (s *service) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, 
 	case ok && disco.AsksInfo(p):
 		disco.AddFeature(p, command.NS)
 		return packet.Pass, "adds to what " + p.To + " offers"
-	case ok && disco.AsksCommands(p) && s.isAdmin(p):
-		s.list(p)
-		return packet.Pass, "adds its commands"
+	case ok && disco.AsksCommands(p):
+		if err := s.list(ctx, p); err != nil {
+			return packet.Refuses, err.Error()
+		}
+		return packet.Pass, "adds its commands for an admin"
 	case ok && s.order(el.Attr("node")) != nil && el.Is("query", ns.DiscoInfo) && p.Type == "get":
 		return packet.Claim, "says what the command is"
 	case !ok || !el.Is("command", command.NS) || p.Type != "set":
 		return packet.Pass, "it is no command of an admin"
 	}
-	switch o := s.order(el.Attr("node")); {
-	case o == nil:
+	o := s.order(el.Attr("node"))
+	if o == nil {
 		return packet.Pass, "it is a command, but none of an admin"
-	case !s.isAdmin(p):
-		return packet.Refuses, packet.Bare(p.From) + " is no admin"
-	default:
-		return packet.Claim, "does for an admin: " + o.name
 	}
+	if err := s.mayOrder(ctx, p, o); err != nil {
+		return packet.Refuses, packet.Bare(p.From) + " may not: " + err.Error()
+	}
+	return packet.Claim, "does for an admin: " + o.name
 }

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jabberii/server/jabberd/config/configtest"
 	"github.com/jabberii/server/jabberd/module"
@@ -49,6 +50,7 @@ type server struct {
 	t     *testing.T
 	store *xdb.Store
 	slots uint32
+	last  packet.Packet // presence of the client that has logged in last
 	early []string // messages that came before a command's answer
 }
 
@@ -82,8 +84,15 @@ func (s *server) login(full string) (messages []string) {
 	if p.To != full {
 		s.t.Fatalf("bound %s, want %s", p.To, full)
 	}
-	up = packet.Packet{Kind: packet.Session, Host: host, From: full, Name: "presence", Seq: 2, Near: up.Near, Far: p.Near}
-	s.Deliver(&up)
+	s.last = packet.Packet{Kind: packet.Session, Host: host, From: full, Name: "presence", Seq: 1, Near: up.Near, Far: p.Near}
+	return s.present()
+}
+
+// present has the client that has logged in last send presence, and returns what its
+// account's clients are sent meanwhile.
+func (s *server) present() (messages []string) {
+	s.last.Seq++
+	s.Deliver(&s.last)
 	return s.messages()
 }
 
@@ -210,7 +219,7 @@ func TestStages(t *testing.T) {
 		s.expect("given up", s.command(boss, "add-user", "cancel", ""), "canceled")
 		s.expect("no such stage", s.command(boss, "add-user", "prev", ""), "error bad-request")
 		s.expect("no such action", s.command(boss, "add-user", "jump", ""), "error bad-request")
-		s.expect("no such command", s.command(boss, "restart", "execute", ""), "error service-unavailable")
+		s.expect("no such command", s.command(boss, "explode", "execute", ""), "error service-unavailable")
 		s.expect("nobody", s.command("eve@elsewhere/x", "add-user", "execute", ""), "error forbidden")
 		s.expect("incomplete", s.do("add-user", "accountjid=ann@example.org"), "error bad-request")
 		s.expect("no address", s.do("add-user", "accountjid=@", "password=x"), "error bad-request")
@@ -247,6 +256,36 @@ func TestAccounts(t *testing.T) {
 		s.expect("deleted", s.do("delete-user", "accountjids="+ann), "completed info: ann@example.org is deleted")
 		s.expect("who is left", s.do("get-registered-users-list"), "completed registereduserjids=bob@example.org")
 		s.expect("nobody's stats", s.do("user-stats", "accountjid="+ann), "completed error: there is no account ann@example.org")
+	})
+}
+
+// XEP-0133 sections 4.8 and 4.9.
+func TestContacts(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.add("ann@example.org", "bob@example.org")
+		const item = "<item subscription='both' name='B &lt;3'><group>Friends</group><group>Work</group></item>"
+		if _, err := s.store.Put(t.Context(), "ann@example.org", "roster", "bob@elsewhere", []byte(item)); err != nil {
+			t.Fatal(err)
+		}
+		s.expect("contacts", s.do("get-user-roster", "accountjids=ann@example.org"),
+			"completed accountjids=ann@example.org roster=B &lt;3 &lt;bob@elsewhere&gt;: both (Friends, Work)")
+		s.Deliver(&packet.Packet{Name: "iq", Type: "set", ID: "q", From: boss, To: host, Body: []byte("<command xmlns='http://jabber.org/protocol/commands' node='" + node +
+			"get-user-roster'><x xmlns='jabber:x:data' type='submit'><field var='accountjids'><value>ann@example.org</value></field></x></command>")})
+		if got, want := string(s.Next().Body), "</field><query xmlns='jabber:iq:roster'><item jid='bob@elsewhere' name='B &lt;3' subscription='both'><group>Friends</group><group>Work</group></item></query></x>"; !strings.Contains(got, want) {
+			t.Errorf("%s has no %s", got, want)
+		}
+		s.expect("nobody", s.do("get-user-roster", "accountjids=eve@example.org"), "completed error: item-not-found")
+		s.expect("elsewhere", s.do("get-user-roster", "accountjids=eve@elsewhere"), "completed error: eve@elsewhere is no account of example.org")
+		s.expect("two", s.do("get-user-roster", "accountjids=ann@example.org|bob@example.org"), "completed error: one account at a time")
+
+		before := time.Now().Add(-time.Second)
+		s.login("ann@example.org/a")
+		got := s.do("get-user-lastlogin", "accountjids=bob@example.org|ann@example.org/a")
+		text, found := strings.CutPrefix(got, "completed accountjids=bob@example.org|ann@example.org lastlogin=not known|")
+		if at, err := time.Parse(time.RFC3339, text); !found || err != nil || at.Before(before) || at.After(time.Now()) {
+			t.Errorf("logged in last: %s, %v", got, err)
+		}
+		s.expect("nobody's login", s.do("get-user-lastlogin", "accountjids=eve@example.org"), "completed error: there is no account eve@example.org")
 	})
 }
 
@@ -308,6 +347,116 @@ func TestMessageOfTheDay(t *testing.T) {
 	})
 }
 
+// XEP-0133 sections 4.27 and 4.28: new accounts are told when they come first, once.
+func TestWelcome(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.add("ann@example.org")
+		s.expect("asked", s.command(boss, "set-welcome", "execute", ""), "executing welcome=")
+		s.expect("set", s.do("set-welcome", "welcome=hello|you"), "completed info: the welcome is set")
+		s.expect("asked again", s.command(boss, "set-welcome", "execute", ""), "executing welcome=hello|you")
+		s.add("bob@example.org")
+		if got := s.login("ann@example.org/a"); len(got) > 0 {
+			t.Errorf("ann, who was there before, gets %q", got)
+		}
+		const mine = "bob@example.org/a <body>hello\nyou</body><private xmlns='urn:xmpp:carbons:2'/><no-copy xmlns='urn:xmpp:hints'/>"
+		if got := s.login("bob@example.org/a"); len(got) != 1 || got[0] != mine {
+			t.Errorf("bob, who is new, gets %q", got)
+		}
+		s.expect("changed", s.do("set-welcome", "welcome=welcome"), "completed info: the welcome is set")
+		if got := s.login("bob@example.org/b"); len(got) > 0 {
+			t.Errorf("bob is welcome again: %q", got)
+		}
+		s.do("set-motd", "motd=news")
+		for range 3 { // ann, and bob's two clients
+			s.next()
+		}
+		s.add("carl@example.org")
+		if got := s.login("carl@example.org/a"); len(got) != 2 || !strings.Contains(got[0], "<body>welcome</body>") || !strings.Contains(got[1], "<body>news</body>") {
+			t.Errorf("carl gets %q", got)
+		}
+		s.expect("deleted", s.command(boss, "delete-welcome", "execute", ""), "completed info: there is no welcome any more")
+		s.expect("no news", s.command(boss, "delete-motd", "execute", ""), "completed info: there is no message of the day any more")
+		s.add("dan@example.org")
+		if got := s.login("dan@example.org/a"); len(got) > 0 {
+			t.Errorf("dan gets what was deleted: %q", got)
+		}
+	})
+}
+
+// What another process that serves the host has set holds here too.
+func TestSetElsewhere(t *testing.T) {
+	s := &server{Harness: sdktest.New(t, plan(args), false), t: t}
+	s.store = xdb.New(s.Env(), "test")
+	s.add("ann@example.org")
+	s.login("ann@example.org/a") // there is no message of the day, and it is known
+	put := func(owner, ns, key, value string) {
+		t.Helper()
+		if _, err := s.store.Put(t.Context(), owner, ns, key, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(host, "motd", "text", "<motd xmlns='urn:jabberd:motd' id='1'>news</motd>")
+	put(host, "admins", "carl@elsewhere", "")
+	await := func(what string, so func() bool) {
+		t.Helper()
+		end := time.Now().Add(30 * time.Second)
+		for tick := time.NewTicker(20 * time.Millisecond); !so(); <-tick.C {
+			if time.Now().After(end) {
+				t.Fatalf("waited in vain for %s", what)
+			}
+		}
+	}
+	await("the message of the day", func() bool {
+		got := s.present()
+		return len(got) == 1 && strings.Contains(got[0], "<body>news</body>")
+	})
+	await("the admin", func() bool {
+		return s.command("carl@elsewhere/x", "get-online-users-num", "execute", "") == "completed onlineusersnum=1"
+	})
+	put(host, "motd", "text", "<motd xmlns='urn:jabberd:motd' id='2'>more news</motd>")
+	put("ann@example.org", "motd", "told", "2") // by the other
+	await("the message that ann has had", func() bool {
+		return s.command(boss, "edit-motd", "execute", "") == "executing motd=more news"
+	})
+	if got := s.login("ann@example.org/x"); len(got) > 0 {
+		t.Errorf("ann is told again: %q", got)
+	}
+}
+
+// XEP-0133 section 4.29: those whom the file names have others be admins, who cannot
+// do that themselves.
+func TestEditAdmins(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		const carl = "carl@elsewhere/x"
+		s.expect("nobody yet", s.command(carl, "get-online-users-num", "execute", ""), "error forbidden")
+		s.expect("asked", s.command(boss, "edit-admin", "execute", ""), "executing adminjids=boss@elsewhere")
+		s.expect("named", s.do("edit-admin", "adminjids=boss@elsewhere|Carl@elsewhere|carl@elsewhere"), "completed info: example.org has 2 admins")
+		s.expect("an admin", s.command(carl, "get-online-users-num", "execute", ""), "completed onlineusersnum=0")
+		s.expect("no chief", s.command(carl, "edit-admin", "execute", ""), "error forbidden")
+		s.expect("not the server", s.command(carl, "shutdown", "execute", ""), "error forbidden")
+		const commands = "<query xmlns='http://jabber.org/protocol/disco#items' node='http://jabber.org/protocol/commands'/>"
+		if got := s.IQ(carl, host, "get", commands); !strings.Contains(got, node+"add-user") || strings.Contains(got, node+"edit-admin") {
+			t.Errorf("an admin sees %s", got)
+		}
+		s.expect("shown", s.command(boss, "edit-admin", "execute", ""), "executing adminjids=boss@elsewhere|carl@elsewhere")
+		s.expect("a session", s.do("edit-admin", "adminjids=carl@elsewhere/x"), "completed error: carl@elsewhere/x is no account")
+		s.expect("nobody named", s.do("edit-admin"), "completed info: example.org has 1 admins")
+		s.expect("no admin any more", s.command(carl, "get-online-users-num", "execute", ""), "error forbidden")
+		s.expect("still one", s.command(boss, "get-online-users-num", "execute", ""), "completed onlineusersnum=0")
+	})
+}
+
+// XEP-0133 sections 4.30 and 4.31, as far as the server takes no orders here or is not
+// to get any.
+func TestHalt(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		s.expect("refused", s.do("shutdown", "delay=0"), "completed error: service-unavailable")
+		s.expect("no such delay", s.do("restart", "delay=7"), "error bad-request")
+	})
+	s := &server{Harness: sdktest.New(t, plan(`{"admins":["boss@elsewhere"],"halt":false}`), false), t: t}
+	s.expect("not here", s.do("shutdown", "delay=0"), "error service-unavailable")
+}
+
 func TestWrongArguments(t *testing.T) {
 	for args, want := range map[string]string{
 		`{}`:                           "admins: is required",
@@ -325,7 +474,7 @@ func TestExplains(t *testing.T) {
 	h := sdktest.New(t, plan(args), false)
 	for _, x := range []struct{ from, body, want string }{
 		{boss, "<command xmlns='http://jabber.org/protocol/commands' node='" + node + "announce'/>", "claim: does for an admin: Tell all who are online"},
-		{"eve@elsewhere", "<command xmlns='http://jabber.org/protocol/commands' node='" + node + "announce'/>", "refuse: eve@elsewhere is no admin"},
+		{"eve@elsewhere", "<command xmlns='http://jabber.org/protocol/commands' node='" + node + "announce'/>", "refuse: eve@elsewhere may not: forbidden: this is for admins"},
 		{boss, "<command xmlns='http://jabber.org/protocol/commands' node='x'/>", "pass: it is a command, but none of an admin"},
 		{boss, "<ping xmlns='urn:xmpp:ping'/>", "pass: it is no command of an admin"},
 	} {

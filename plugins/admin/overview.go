@@ -21,7 +21,7 @@ const maxListed = 1000
 
 // overview are the commands that say who there is.
 func (s *service) overview() []*order {
-	list := []*order{{"user-stats", "Look at an account", asks("An account to look at", oneAccount), s.stats}}
+	list := []*order{{"user-stats", "Look at an account", false, asks("An account to look at", oneAccount), s.stats}}
 	for _, x := range []struct {
 		nodes [2]string // of the number, and of the list
 		what  string
@@ -35,20 +35,20 @@ func (s *service) overview() []*order {
 		{[2]string{"get-idle-users-num", "get-idle-users"}, "users who are idle", [2]string{"idleusersnum", "idleuserjids"}, s.online(func(x sessions.Session) bool { return x.Idle >= quiet })},
 	} {
 		list = append(list,
-			&order{x.nodes[0], "Number of " + x.what, nil, func(ctx context.Context, host string, _ *form.Form) (outcome, error) {
+			&order{x.nodes[0], "Number of " + x.what, false, nil, func(ctx context.Context, c call, _ *form.Form) (outcome, error) {
 				n := 0
-				err := x.find(ctx, host, func(string) { n++ })
+				err := x.find(ctx, c.host, func(string) { n++ })
 				return table(form.Field{Var: x.field[0], Label: "Number of " + x.what, Values: []string{strconv.Itoa(n)}}), err
 			}},
-			&order{x.nodes[1], "List of " + x.what, asks("How many", form.Field{
+			&order{x.nodes[1], "List of " + x.what, false, asks("How many", form.Field{
 				Var: "max_items", Type: form.ListSingle, Label: "At most", Values: []string{"100"}, Options: limits(),
-			}), func(ctx context.Context, host string, f *form.Form) (outcome, error) {
+			}), func(ctx context.Context, c call, f *form.Form) (outcome, error) {
 				most, err := strconv.Atoi(f.Value("max_items"))
 				if err != nil { // "none", or not said
 					most = maxListed
 				}
 				var jids []string
-				err = x.find(ctx, host, func(jid string) {
+				err = x.find(ctx, c.host, func(jid string) {
 					if len(jids) < most {
 						jids = append(jids, jid)
 					}
@@ -95,8 +95,8 @@ func (s *service) disabled(ctx context.Context, host string, found func(string))
 		if failed != nil {
 			return
 		}
-		enabled, err := account.Enabled(ctx, s.store, jid)
-		if err == nil && !enabled {
+		disabled, err := account.IsDisabled(ctx, s.store, jid)
+		if disabled {
 			found(jid)
 		}
 		failed = err
@@ -124,9 +124,9 @@ func (s *service) online(is func(sessions.Session) bool) func(context.Context, s
 }
 
 // stats says how large an account's roster is, and which sessions it has.
-func (s *service) stats(ctx context.Context, host string, f *form.Form) (outcome, error) {
+func (s *service) stats(ctx context.Context, c call, f *form.Form) (outcome, error) {
 	address := packet.Bare(f.Value("accountjid"))
-	if err := check(host, address); err != nil {
+	if err := check(c.host, address); err != nil {
 		return outcome{}, err
 	}
 	switch there, err := account.Exists(ctx, s.store, address); {

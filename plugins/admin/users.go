@@ -24,9 +24,9 @@ func isPlain(err error) bool {
 }
 
 // asks returns what a command asks for: always the same form.
-func asks(title string, fields ...form.Field) func(context.Context, string) (*form.Form, error) {
+func asks(title string, fields ...form.Field) func(context.Context, call) (*form.Form, error) {
 	f := &form.Form{Type: form.Ask, Title: title, FormType: formType, Fields: fields}
-	return func(context.Context, string) (*form.Form, error) { return f, nil }
+	return func(context.Context, call) (*form.Form, error) { return f, nil }
 }
 
 var (
@@ -37,15 +37,15 @@ var (
 // users are the commands about accounts.
 func (s *service) users() []*order {
 	return []*order{
-		{"add-user", "Add an account", asks("A new account", oneAccount,
+		{"add-user", "Add an account", false, asks("A new account", oneAccount,
 			form.Field{Var: "password", Type: form.TextPrivate, Label: "Its password", Required: true},
 			form.Field{Var: "password-verify", Type: form.TextPrivate, Label: "The password again"},
 		), s.addUser},
-		{"delete-user", "Delete accounts", asks("Accounts to delete, with all that they have", someAccounts), s.each(s.deleteUser, "deleted")},
-		{"disable-user", "Disable accounts", asks("Accounts that may not log in any more", someAccounts), s.each(s.disableUser, "disabled")},
-		{"reenable-user", "Enable accounts again", asks("Accounts that may log in again", someAccounts), s.each(s.enableUser, "enabled")},
-		{"end-user-session", "End sessions", asks("Sessions to end, or accounts all of whose sessions end", someAccounts), s.each(s.endSession, "ended")},
-		{"change-user-password", "Change a password", asks("A new password", oneAccount,
+		{"delete-user", "Delete accounts", false, asks("Accounts to delete, with all that they have", someAccounts), s.each(s.deleteUser, "deleted")},
+		{"disable-user", "Disable accounts", false, asks("Accounts that may not log in any more", someAccounts), s.each(s.disableUser, "disabled")},
+		{"reenable-user", "Enable accounts again", false, asks("Accounts that may log in again", someAccounts), s.each(s.enableUser, "enabled")},
+		{"end-user-session", "End sessions", false, asks("Sessions to end, or accounts all of whose sessions end", someAccounts), s.each(s.endSession, "ended")},
+		{"change-user-password", "Change a password", false, asks("A new password", oneAccount,
 			form.Field{Var: "password", Type: form.TextPrivate, Label: "The password", Required: true},
 		), s.changePassword},
 	}
@@ -67,31 +67,33 @@ func checkPassword(password string) error {
 	return nil
 }
 
-func (s *service) addUser(ctx context.Context, host string, f *form.Form) (outcome, error) {
+func (s *service) addUser(ctx context.Context, c call, f *form.Form) (outcome, error) {
 	address, password := packet.Bare(f.Value("accountjid")), f.Value("password")
 	if again := f.Field("password-verify"); again != nil && f.Value("password-verify") != password {
 		return outcome{}, refusal("the two passwords are not the same")
 	}
-	if err := errors.Join(check(host, address), checkPassword(password)); err != nil {
+	if err := errors.Join(check(c.host, address), checkPassword(password)); err != nil {
 		return outcome{}, err
 	}
 	return done(address + " is added"), account.Add(ctx, s.store, address, password)
 }
 
-func (s *service) changePassword(ctx context.Context, host string, f *form.Form) (outcome, error) {
+func (s *service) changePassword(ctx context.Context, c call, f *form.Form) (outcome, error) {
 	address, password := packet.Bare(f.Value("accountjid")), f.Value("password")
-	if err := errors.Join(check(host, address), checkPassword(password)); err != nil {
+	if err := errors.Join(check(c.host, address), checkPassword(password)); err != nil {
 		return outcome{}, err
 	}
-	return done(address + " has a new password"), account.SetPassword(ctx, s.store, address, password)
+	return done(address + " has a new password"), account.SetPassword(ctx, s.store, address, password, func(ctx context.Context) error {
+		return sessions.Renew(ctx, s.asker, address, c.by)
+	})
 }
 
 // each does something with all addresses of a form, and says what became of them.
-func (s *service) each(do func(ctx context.Context, address string) (string, error), verb string) func(context.Context, string, *form.Form) (outcome, error) {
-	return func(ctx context.Context, host string, f *form.Form) (out outcome, err error) {
+func (s *service) each(do func(ctx context.Context, address string) (string, error), verb string) func(context.Context, call, *form.Form) (outcome, error) {
+	return func(ctx context.Context, c call, f *form.Form) (out outcome, err error) {
 		var failed error
 		for _, address := range f.Values("accountjids") {
-			err := check(host, address)
+			err := check(c.host, address)
 			text := ""
 			if err == nil {
 				text, err = do(ctx, address)
@@ -126,8 +128,7 @@ func (s *service) disableUser(ctx context.Context, address string) (string, erro
 	if err := account.Disable(ctx, s.store, address); err != nil {
 		return "", err
 	}
-	_, err := sessions.End(ctx, s.asker, address, "not-authorized")
-	return "", err
+	return "", sessions.Disabled(ctx, s.asker, address)
 }
 
 func (s *service) enableUser(ctx context.Context, address string) (string, error) {
@@ -135,7 +136,7 @@ func (s *service) enableUser(ctx context.Context, address string) (string, error
 }
 
 func (s *service) endSession(ctx context.Context, address string) (string, error) {
-	n, err := sessions.End(ctx, s.asker, address, "policy-violation")
+	n, err := sessions.End(ctx, s.asker, sessions.Ending{Of: address, Condition: "policy-violation"})
 	if n == 1 {
 		return address + ": 1 session ended", err
 	}

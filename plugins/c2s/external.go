@@ -50,10 +50,6 @@ func byCertificate(store *xdb.Store, domain string) func(context.Context, *x509.
 		} else if len(said) > 1 {
 			return "", sasl.InvalidAuthzid
 		}
-		found, err := account.Enabled(ctx, store, who.String())
-		if err == nil && !found {
-			err = sasl.ErrNoAccount
-		}
-		return who.Local(), err
+		return who.Local(), account.Admit(ctx, store, who.String())
 	}
 }

@@ -296,13 +296,16 @@ func TestTokens(t *testing.T) {
 		if err := account.Disable(t.Context(), store, "ann@"+domain); err != nil {
 			t.Fatal(err)
 		}
-		refused("an account that is disabled", disabled, "a")
+		if _, _, err := quick(t, address, session.Account{Token: disabled, Agent: session.Agent{ID: "a"}}); !errors.Is(err, sasl.AccountDisabled) {
+			t.Errorf("an account that is disabled: %v", err)
+		}
+		refused("a guess at one that is disabled", two, "a")
 		if err := account.Enable(t.Context(), store, "ann@"+domain); err != nil {
 			t.Fatal(err)
 		}
 		login("an account that is enabled again", session.Account{Token: disabled}, "a")
 		last := login("password", session.Account{Password: "secret"}, "a")
-		if err := account.SetPassword(t.Context(), store, "ann@"+domain, "other"); err != nil {
+		if err := account.SetPassword(t.Context(), store, "ann@"+domain, "other", nil); err != nil {
 			t.Fatal(err)
 		}
 		refused("after another password", last, "a")

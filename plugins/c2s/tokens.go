@@ -49,8 +49,9 @@ func (t *tokens) Use(ctx context.Context, j jid.JID, use session.TokenUse, prove
 	if err := attemptOf(ctx).allowed(owner); err != nil {
 		return false, err
 	}
-	if may, err := account.Enabled(ctx, t.store, owner); err != nil || !may {
-		return false, orNoAccount(err)
+	admitted := account.Admit(ctx, t.store, owner)
+	if admitted != nil && !errors.Is(admitted, sasl.AccountDisabled) {
+		return false, admitted
 	}
 	for try := 0; ; try++ {
 		it, found, err := t.store.Get(ctx, owner, account.Tokens, item)
@@ -69,6 +70,9 @@ func (t *tokens) Use(ctx context.Context, j jid.JID, use session.TokenUse, prove
 		if err != nil {
 			return false, err
 		}
+		if admitted != nil { // it has proved to be the one who is told
+			return false, admitted
+		}
 		due = now.Sub(g.Issued) >= t.args.Renew.Std()
 		if !changed {
 			return due, nil
@@ -81,14 +85,6 @@ func (t *tokens) Use(ctx context.Context, j jid.JID, use session.TokenUse, prove
 			return due, err
 		}
 	}
-}
-
-// orNoAccount is what is wrong with an account that nobody may log in with.
-func orNoAccount(err error) error {
-	if err == nil {
-		err = sasl.ErrNoAccount
-	}
-	return err
 }
 
 // Issue is that of [session.Tokens].

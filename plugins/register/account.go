@@ -36,11 +36,11 @@ func (s *service) account(ctx context.Context, p *packet.Packet, el *xml.Element
 	case req.Remove:
 		return nil, true, s.remove(ctx, p, owner)
 	}
-	return nil, true, s.change(ctx, owner, req)
+	return nil, true, s.change(ctx, p, owner, req)
 }
 
-// change gives an account another password.
-func (s *service) change(ctx context.Context, owner string, req registration.Request) error {
+// change gives an account another password, and ends its other sessions.
+func (s *service) change(ctx context.Context, p *packet.Packet, owner string, req registration.Request) error {
 	if !s.args.Change {
 		return packet.Refuse("not-allowed", "passwords are not changed here")
 	}
@@ -50,7 +50,9 @@ func (s *service) change(ctx context.Context, owner string, req registration.Req
 	if err := s.checkPassword(req.Password); err != nil {
 		return err
 	}
-	err := account.SetPassword(ctx, s.store, owner, req.Password)
+	err := account.SetPassword(ctx, s.store, owner, req.Password, func(ctx context.Context) error {
+		return sessions.Renew(ctx, s.asker, owner, p.From)
+	})
 	if errors.Is(err, account.ErrNone) { // an outside authority checks it
 		return packet.Refuse("not-allowed", "the password of the account is not kept here")
 	}

@@ -254,7 +254,18 @@ func TestChangePassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again.Close()
+	if got := change("ann", "a third one"); got != "result" {
+		t.Errorf("a third one: %s", got)
+	}
+	for err = nil; err == nil; {
+		_, err = again.Receive(within(t))
+	}
+	if !strings.Contains(err.Error(), "reset: Password changed") {
+		t.Errorf("the other session ends with %v", err)
+	}
+	if got := change("ann", "another one"); got != "result" {
+		t.Errorf("who has changed it: %s", got)
+	}
 }
 
 // XEP-0077 section 3.2: all that the account has goes, in both stores; its sessions end,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/sessions"
+	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/stream"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
@@ -24,14 +25,16 @@ func (s *Service) administer(ctx context.Context, p *packet.Packet, el *xml.Elem
 	case name == "list" && p.Type == "get":
 		list, more := s.list(of, el.Attr("after"), sessions.MaxPage)
 		return s.result(ctx, p, sessions.AppendList(nil, list, more))
+	case name == "roster" && p.Type == "get" && packet.Local(of) != "" && packet.Resource(of) == "":
+		return s.tellRoster(ctx, p, of)
 	case packet.Local(of) == "" || p.Type != "set":
 		return packet.Pass, packet.Refuse("bad-request", "")
 	case name == "end":
-		condition := el.Attr("condition")
-		if !stream.Condition(condition).Defined() {
+		why := ending{el.Attr("condition"), el.Attr("text")}
+		if !stream.Condition(why.condition).Defined() {
 			return packet.Pass, packet.Refuse("bad-request", "there is no such stream error")
 		}
-		return s.result(ctx, p, sessions.AppendEnded(nil, s.finishAll(of, condition)))
+		return s.result(ctx, p, sessions.AppendEnded(nil, s.finishAll(of, el.Attr("but"), why)))
 	case name == "befriend" && packet.Resource(of) == "":
 		if err := s.befriend(ctx, p, of, el.Attr("contact")); err != nil {
 			return packet.Pass, err
@@ -89,26 +92,26 @@ func (x *session) describe(now moment) sessions.Session {
 	return d
 }
 
-// finishAll ends the session with a full JID, or all of an account.
-func (s *Service) finishAll(of, condition string) int {
+// finishAll ends the session with a full JID, or all of an account but one.
+func (s *Service) finishAll(of, but string, why ending) int {
 	a := s.accounts.lock(packet.Bare(of))
 	if a == nil {
 		return 0
 	}
 	all := slices.Clone(a.sessions)
 	a.mu.Unlock()
-	if packet.Resource(of) != "" {
-		all = slices.DeleteFunc(all, func(x *session) bool { return x.jid != of })
-	}
+	all = slices.DeleteFunc(all, func(x *session) bool {
+		return x.jid == but || packet.Resource(of) != "" && x.jid != of
+	})
 	for _, x := range all {
-		s.finish(x, condition)
+		s.finish(x, why)
 	}
 	return len(all)
 }
 
 // forget ends all that an account is in, and tells its contacts.
 func (s *Service) forget(ctx context.Context, jid string) (ended int, err error) {
-	ended = s.finishAll(jid, string(stream.NotAuthorized))
+	ended = s.finishAll(jid, "", ending{condition: string(stream.NotAuthorized)})
 	a := s.accounts.hold(jid)
 	defer s.accounts.release(a)
 	r := &a.roster
@@ -118,14 +121,14 @@ func (s *Service) forget(ctx context.Context, jid string) (ended int, err error)
 		return ended, err
 	}
 	a.mu.Lock()
-	var farewell []packet.Packet
+	var last []packet.Packet
 	for c := range r.contacts.all() {
-		farewell = c.appendFarewell(farewell, jid)
+		last = c.appendFarewell(last, jid)
 	}
 	a.mu.Unlock()
 	// In Handle they leave when it returns, that is, when storage has let go.
-	for i := range farewell {
-		if err := s.env.Deliver(ctx, &farewell[i]); err != nil {
+	for i := range last {
+		if err := s.env.Deliver(ctx, &last[i]); err != nil {
 			return ended, err
 		}
 	}
@@ -143,6 +146,30 @@ func (s *Service) forget(ctx context.Context, jid string) (ended int, err error)
 	r.contacts, r.requests, r.version = contacts{}, 0, 0
 	a.guard.Store(open)
 	return ended, nil
+}
+
+// tellRoster answers with the roster of an account.
+func (s *Service) tellRoster(ctx context.Context, p *packet.Packet, jid string) (packet.Verdict, error) {
+	switch there, err := s.exists(ctx, jid); {
+	case err != nil:
+		return packet.Pass, err
+	case !there:
+		return packet.Pass, packet.Refuse("item-not-found", "")
+	}
+	a := s.accounts.hold(jid)
+	defer s.accounts.release(a)
+	if err := s.load(ctx, a); err != nil {
+		return packet.Pass, err
+	}
+	a.mu.Lock()
+	body := xml.AppendStart(nil, "query", ns.Roster)
+	for c := range a.roster.contacts.all() {
+		if c.listed {
+			body = c.appendItem(body)
+		}
+	}
+	a.mu.Unlock()
+	return s.result(ctx, p, xml.AppendEnd(body, "query"))
 }
 
 // answerLast answers the request of a session that is about to end because of it.

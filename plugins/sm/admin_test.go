@@ -83,3 +83,53 @@ func befriend(t *testing.T) {
 		}
 	}
 }
+
+// The server ends all sessions of an account but one, and says why; who waits to be resumed
+// cannot be any more.
+func TestEndAllButOne(t *testing.T) { synctest.Test(t, endAllButOne) }
+
+func endAllButOne(t *testing.T) {
+	w := newWorld(t, `{}`, "ann@localhost")
+	phone, desk := w.login("ann@localhost/phone"), w.login("ann@localhost/desk")
+	end := func(from, attrs string) packet.Result {
+		return w.incoming(`<iq type='set' id='1' from='%s' to='localhost'><end xmlns='%s' of='ann@localhost' %s/></iq>`, from, sessions.NS, attrs)
+	}
+	const attrs = "but='ann@localhost/phone' condition='reset' text='Another password &lt;'"
+	if end("eve@elsewhere/x", attrs) == packet.Claimed || end("localhost/x", "condition='sleepy'") == packet.Claimed {
+		t.Error("it is done")
+	}
+	if end("localhost/x", attrs) != packet.Claimed {
+		t.Fatal("it is refused")
+	}
+	expect(t, "the one", phone.got())
+	got := desk.take()
+	const text = "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>Another password &lt;</text>"
+	if len(got) != 1 || got[0].Name != "end" || got[0].Type != "reset" || string(got[0].Body) != text {
+		t.Errorf("the other gets %+v", got)
+	}
+}
+
+// The server reads the roster of an account, and nobody else does.
+func TestTellRoster(t *testing.T) { synctest.Test(t, tellRoster) }
+
+func tellRoster(t *testing.T) {
+	w := newWorld(t, `{}`, "ann@localhost")
+	ann := w.login("ann@localhost/phone")
+	ann.send(`<iq type='set' id='r'><query xmlns='jabber:iq:roster'><item jid='bob@elsewhere' name='B'/></query></iq>`)
+	w.incoming(`<presence type='subscribe' from='eve@elsewhere' to='ann@localhost'/>`) // not listed
+	ask := func(from, of string) packet.Result {
+		return w.incoming(`<iq type='get' id='1' from='%s' to='localhost'><roster xmlns='%s' of='%s'/></iq>`, from, sessions.NS, of)
+	}
+	if ask("localhost/x", "ann@localhost") != packet.Claimed {
+		t.Fatal("it is refused")
+	}
+	for name, got := range map[string]packet.Result{
+		"a stranger asks":  ask("eve@elsewhere/x", "ann@localhost"),
+		"nobody's account": ask("localhost/x", "carl@localhost"),
+		"of a session":     ask("localhost/x", "ann@localhost/phone"),
+	} {
+		if got == packet.Claimed {
+			t.Errorf("%s: it is told", name)
+		}
+	}
+}

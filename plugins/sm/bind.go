@@ -38,7 +38,7 @@ func (s *Service) bind(ctx context.Context, p *packet.Packet) (packet.Verdict, e
 		return s.refuseBind(ctx, p, reject)
 	}
 	if old.session != nil {
-		s.bury(old.session, old.conn, old.condition)
+		s.bury(old.session, old.conn, ending{condition: old.condition})
 	}
 	if err := s.commit(); err != nil {
 		return packet.Pass, err

@@ -42,7 +42,7 @@ func (s *Service) bindInline(ctx context.Context, x *session, p *packet.Packet) 
 		return s.refuseInline(ctx, p, reject)
 	}
 	if old.session != nil {
-		s.bury(old.session, old.conn, old.condition)
+		s.bury(old.session, old.conn, ending{condition: old.condition})
 	}
 	if err := s.commit(); err != nil {
 		return packet.Pass, err

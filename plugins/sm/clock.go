@@ -112,7 +112,7 @@ func (s *Service) look(x *session) {
 		}
 		a.mu.Unlock()
 		if now >= end {
-			s.finish(x, "")
+			s.finish(x, ending{})
 		}
 		return
 	}

@@ -219,7 +219,7 @@ func (s *Service) makeRoom(ctx context.Context, x *session) error {
 // overflow ends a session whose client does not acknowledge.
 func (s *Service) overflow(x *session) {
 	s.env.Log().Warn("too many stanzas wait for the client's acknowledgement; its session ends", "session", x.jid)
-	s.finish(x, "resource-constraint")
+	s.finish(x, ending{condition: "resource-constraint"})
 }
 
 // tellsUnknown reports whether the sender of a message is told that there is no

@@ -8,6 +8,7 @@ import (
 	logged "github.com/jabberii/server/plugins/sdk/entry"
 	"github.com/jabberii/server/plugins/sdk/journal"
 	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
 // A session is what a client has bound: a resource of an account. All but the
@@ -139,7 +140,7 @@ func (s *Service) refuseStream(ctx context.Context, p *packet.Packet, condition 
 }
 
 // streamEnd is the packet that ends a stream with an error, or without one if
-// condition is "".
+// condition is "". app is what stands in the error beside the condition.
 func streamEnd(conn, session packet.Token, jid, condition string, app []byte) *packet.Packet {
 	return &packet.Packet{
 		Kind: packet.Session, Flags: packet.Down, Host: conn.Host, Section: conn.Section, Near: session, Far: conn,
@@ -163,7 +164,7 @@ func (s *Service) closed(x *session, conn packet.Token, lost bool) {
 		return
 	}
 	a.mu.Unlock()
-	s.finish(x, "")
+	s.finish(x, ending{})
 }
 
 // disconnect leaves a session without a connection, to be resumed. The account
@@ -181,10 +182,21 @@ func (s *Service) disconnect(x *session) {
 	s.clock.wake(x, m.end())
 }
 
-// finish ends a session: its connection is told the condition, "" being none,
-// contacts that it is unavailable, and messages that its client has not
+// An ending is what the connection of a session that ends is told: a stream error,
+// none if the condition is "".
+type ending struct{ condition, text string }
+
+// said is what stands in the error beside the condition.
+func (e ending) said() []byte {
+	if e.text == "" {
+		return nil
+	}
+	return xml.AppendElement(nil, "text", ns.StreamErrors, e.text, "xml:lang", "en")
+}
+
+// finish ends a session: its connection is told why, contacts that it is unavailable, and messages that its client has not
 // acknowledged go where they would go without it (XEP-0198 section 4).
-func (s *Service) finish(x *session, condition string) {
+func (s *Service) finish(x *session, why ending) {
 	a := x.account
 	a.mu.Lock()
 	if x.ended {
@@ -194,7 +206,7 @@ func (s *Service) finish(x *session, condition string) {
 	conn := s.end(x)
 	a.mu.Unlock()
 	s.commit()
-	s.bury(x, conn, condition)
+	s.bury(x, conn, why)
 }
 
 // end takes a session out of its account. The account is locked; bury comes
@@ -222,12 +234,12 @@ func (s *Service) end(x *session) (conn packet.Token) {
 
 // bury does what the end of a session leads to, and then forgets it in the
 // journal.
-func (s *Service) bury(x *session, conn packet.Token, condition string) {
+func (s *Service) bury(x *session, conn packet.Token, why ending) {
 	s.tell(logged.SessionClosed, x)
 	e := s.burial(x)
 	t := act{s: s, ctx: s.ctx, alone: true, errand: e}
-	if !conn.IsZero() && condition != "" {
-		t.later = append(t.later, *streamEnd(conn, x.token, x.jid, condition, nil))
+	if !conn.IsZero() && why.condition != "" {
+		t.later = append(t.later, *streamEnd(conn, x.token, x.jid, why.condition, why.said()))
 	}
 	s.gone(e, x)
 	s.reroute(&t, x)

@@ -14,12 +14,14 @@ session "c2s" {
   load "c2s" {
     listen = "127.0.0.1:${var.c2s_port}"
     tls { listen = "127.0.0.1:${var.c2s_tls_port}" }
+    guesses { delay = "0s" }
   }
 }
 
 service "users" {
   host "localhost" {}
   load "admin" { admins = ["ann@localhost"] }
+  load "register" {}
   load "sm" {}
 }
 

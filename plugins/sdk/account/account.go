@@ -3,7 +3,8 @@
 //
 // Namespace "auth" of an account has an item for each hash function of SCRAM,
 // "scram-sha-256" and so on, whose value is in the form of RFC 5803. An account
-// exists if it has one. While it also has an item "disabled", nobody logs in.
+// exists if it has one. While it also has an item "disabled", nobody logs in. Item
+// "created" says since when there is the account.
 package account
 
 import (
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/xdb"
@@ -38,15 +40,12 @@ var (
 func item(h sasl.Hash) string { return "scram-" + strings.ToLower(string(h)) }
 
 // Keys returns the keys that an account, a bare JID, has for a hash function,
-// with "" the best that it has. Without any, or if the account is disabled, the
-// error is sasl.ErrNoAccount.
+// with "" the best that it has. Without any the error is sasl.ErrNoAccount. With those of
+// an account that is disabled it is ErrDisabled.
 func Keys(ctx context.Context, store *xdb.Store, jid string, hash sasl.Hash) (sasl.Keys, error) {
 	items, err := store.GetAll(ctx, jid, NS)
 	if err != nil {
 		return sasl.Keys{}, err
-	}
-	if has(items, disabledKey) {
-		return sasl.Keys{}, sasl.ErrNoAccount
 	}
 	for _, h := range hashes {
 		if hash != "" && hash != h {
@@ -55,7 +54,11 @@ func Keys(ctx context.Context, store *xdb.Store, jid string, hash sasl.Hash) (sa
 		for _, it := range items {
 			if it.Key == item(h) {
 				var k sasl.Keys
-				return k, k.UnmarshalText(it.Value)
+				err := k.UnmarshalText(it.Value)
+				if err == nil && has(items, disabledKey) {
+					err = ErrDisabled
+				}
+				return k, err
 			}
 		}
 	}
@@ -94,6 +97,24 @@ func AddKeys(ctx context.Context, store *xdb.Store, jid string, keys sasl.Keys) 
 	return err
 }
 
+// createdKey is the item that says since when there is an account.
+const createdKey = "created"
+
+// Created returns when an account was made; the zero time is that of one which is not
+// there, or of which it is not known.
+func Created(ctx context.Context, store *xdb.Store, jid string) (time.Time, error) {
+	items, err := store.GetAll(ctx, jid, NS)
+	if err != nil || !exists(items) {
+		return time.Time{}, err
+	}
+	for _, it := range items {
+		if it.Key == createdKey {
+			return time.Parse(time.RFC3339, string(it.Value))
+		}
+	}
+	return time.Time{}, nil
+}
+
 // Exists reports whether there is an account, disabled or not.
 func Exists(ctx context.Context, store *xdb.Store, jid string) (bool, error) {
 	items, err := store.GetAll(ctx, jid, NS)
@@ -117,15 +138,19 @@ func Add(ctx context.Context, store *xdb.Store, jid, password string) error {
 }
 
 // SetPassword changes the password of an account. Its clients log in with the new one:
-// the tokens that they have are of no more use.
-func SetPassword(ctx context.Context, store *xdb.Store, jid, password string) error {
+// the tokens that they have are of no more use, and end, which may be nil, ends its
+// sessions. After an error these may be left; repeated, it goes on.
+func SetPassword(ctx context.Context, store *xdb.Store, jid, password string, end func(context.Context) error) error {
 	if err := mustExist(ctx, store, jid); err != nil {
 		return err
 	}
 	if err := put(ctx, store, jid, password, false); err != nil {
 		return err
 	}
-	return dropTokens(ctx, store, jid)
+	if err := dropTokens(ctx, store, jid); err != nil || end == nil {
+		return err
+	}
+	return end(ctx)
 }
 
 // dropTokens takes the tokens of an account away, if there is a store that has any.
@@ -152,6 +177,10 @@ func put(ctx context.Context, store *xdb.Store, jid, password string, isNew bool
 		return errors.New("the password is empty")
 	}
 	var changes []xdb.Change
+	if isNew {
+		now := time.Now().UTC().Format(time.RFC3339Nano)
+		changes = append(changes, xdb.Change{Op: xdb.Put, NS: NS, Key: createdKey, Value: []byte(now)})
+	}
 	for _, h := range hashes {
 		keys, err := sasl.NewKeys(h, password, sasl.NewSalt(), sasl.MinIterations)
 		if err != nil {

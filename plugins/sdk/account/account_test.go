@@ -46,7 +46,7 @@ func store(t *testing.T) *xdb.Store {
 func TestAccount(t *testing.T) {
 	ctx, s := context.Background(), store(t)
 	const ann = "ann@example.org"
-	if err := account.SetPassword(ctx, s, ann, "x"); !errors.Is(err, account.ErrNone) {
+	if err := account.SetPassword(ctx, s, ann, "x", nil); !errors.Is(err, account.ErrNone) {
 		t.Errorf("password of nobody: %v", err)
 	}
 	if err := account.Add(ctx, s, ann, ""); err == nil {
@@ -64,8 +64,16 @@ func TestAccount(t *testing.T) {
 			t.Errorf("keys for %q: %v, %v", h, k.Hash, err)
 		}
 	}
-	if err := account.SetPassword(ctx, s, ann, "new"); err != nil {
-		t.Fatal(err)
+	ended := false
+	err := account.SetPassword(ctx, s, ann, "new", func(context.Context) error {
+		ended = true
+		if k, err := account.Keys(ctx, s, ann, ""); err != nil || k.Verify("secret") {
+			t.Errorf("the password of before counts when sessions end: %v", err)
+		}
+		return nil
+	})
+	if err != nil || !ended {
+		t.Fatal(err, ended)
 	}
 	if k, err := account.Keys(ctx, s, ann, ""); err != nil || !k.Verify("new") {
 		t.Errorf("the new password does not count: %v", err)
@@ -74,7 +82,7 @@ func TestAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	forgotten := false
-	err := account.Remove(ctx, s, ann, func(context.Context) error {
+	err = account.Remove(ctx, s, ann, func(context.Context) error {
 		forgotten = true
 		if _, err := account.Keys(ctx, s, ann, ""); !errors.Is(err, sasl.ErrNoAccount) {
 			t.Errorf("keys are left when the rest is forgotten: %v", err)
@@ -124,14 +132,23 @@ func TestDisabled(t *testing.T) {
 	if err := account.Disable(ctx, store, jid); !errors.Is(err, account.ErrNone) {
 		t.Errorf("nobody disabled: %v", err)
 	}
+	if err := account.Admit(ctx, store, jid); !errors.Is(err, sasl.ErrNoAccount) {
+		t.Errorf("nobody admitted: %v", err)
+	}
 	if err := account.Add(ctx, store, jid, "secret"); err != nil {
 		t.Fatal(err)
 	}
 	check := func(what string, enabled bool) {
 		t.Helper()
-		_, err := account.Keys(ctx, store, jid, "")
-		if (err == nil) != enabled || err != nil && !errors.Is(err, sasl.ErrNoAccount) {
+		keys, err := account.Keys(ctx, store, jid, "")
+		if (err == nil) != enabled || err != nil && !errors.Is(err, account.ErrDisabled) || keys.StoredKey == nil {
 			t.Errorf("%s: keys: %v", what, err)
+		}
+		if err := account.Admit(ctx, store, jid); (err == nil) != enabled || err != nil && !errors.Is(err, sasl.AccountDisabled) {
+			t.Errorf("%s: admitted: %v", what, err)
+		}
+		if got, err := account.IsDisabled(ctx, store, jid); got == enabled || err != nil {
+			t.Errorf("%s: disabled %v, %v", what, got, err)
 		}
 		if got, err := account.Enabled(ctx, store, jid); got != enabled || err != nil {
 			t.Errorf("%s: enabled %v, %v", what, got, err)
@@ -145,7 +162,7 @@ func TestDisabled(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("disabled", false)
-	if err := account.SetPassword(ctx, store, jid, "other"); err != nil {
+	if err := account.SetPassword(ctx, store, jid, "other", nil); err != nil {
 		t.Fatal(err)
 	}
 	check("with another password", false)

@@ -2,11 +2,17 @@ package account
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/jabberii/server/plugins/sdk/xdb"
+	"github.com/jabberii/server/plugins/xmpp/sasl"
 )
+
+// ErrDisabled is for who logs in to an account that is disabled, and has proved to be
+// its owner: others are not told (RFC 6120 section 6.5.1).
+var ErrDisabled = &sasl.Failure{Condition: sasl.AccountDisabled, Text: "The account is disabled"}
 
 // disabledKey is the item that an account has while it is disabled.
 const disabledKey = "disabled"
@@ -29,8 +35,31 @@ func Enable(ctx context.Context, store *xdb.Store, jid string) error {
 	return store.Delete(ctx, jid, NS, disabledKey)
 }
 
-// Enabled reports whether there is an account that may log in: who
-// authenticates by other means than its keys asks this.
+// Admit is asked for who has proved by other means than the keys to own an account. The
+// error is nil, ErrDisabled, or sasl.ErrNoAccount.
+func Admit(ctx context.Context, store *xdb.Store, jid string) error {
+	items, err := store.GetAll(ctx, jid, NS)
+	switch {
+	case err != nil:
+		return err
+	case !exists(items):
+		return sasl.ErrNoAccount
+	case has(items, disabledKey):
+		return ErrDisabled
+	}
+	return nil
+}
+
+// IsDisabled reports whether there is an account that is disabled.
+func IsDisabled(ctx context.Context, store *xdb.Store, jid string) (bool, error) {
+	err := Admit(ctx, store, jid)
+	if disabled := errors.Is(err, sasl.AccountDisabled); disabled || errors.Is(err, sasl.ErrNoAccount) {
+		return disabled, nil
+	}
+	return false, err
+}
+
+// Enabled reports whether there is an account that may log in.
 func Enabled(ctx context.Context, store *xdb.Store, jid string) (bool, error) {
 	items, err := store.GetAll(ctx, jid, NS)
 	return exists(items) && !has(items, disabledKey), err

@@ -37,11 +37,11 @@ func NewAskerOf(env module.Env, host string) *Asker {
 }
 
 // Request sends an IQ of type get or set to an address and waits for its answer,
-// 20 seconds at most. An error answer is returned as *packet.Reject. It may be
+// 20 seconds at most. A host in From is the one in whose name it asks. An error answer is returned as *packet.Reject. It may be
 // called within Handle; the request leaves at once.
 func (a *Asker) Request(ctx context.Context, iq *packet.Packet) (*packet.Packet, error) {
 	q := *iq
-	q.Kind, q.Name, q.ID, q.From = packet.Normal, "iq", rand.Text(), cmp.Or(a.host, packet.Domain(iq.To))+"/"+a.resource
+	q.Kind, q.Name, q.ID, q.From = packet.Normal, "iq", rand.Text(), cmp.Or(a.host, packet.Domain(iq.From), packet.Domain(iq.To))+"/"+a.resource
 	answer := make(chan packet.Packet, 1)
 	a.mu.Lock()
 	a.waiting[q.ID] = answer

@@ -80,11 +80,42 @@ func All(ctx context.Context, a Asker, of string) (all []Session, err error) {
 	return all, nil
 }
 
-// End ends the session with a full JID, or all of an account, and returns how
-// many there were. Their clients are told a stream error of this condition, such
-// as "policy-violation" (RFC 6120 section 4.9.3).
-func End(ctx context.Context, a Asker, of, condition string) (int, error) {
-	return change(ctx, a, of, xml.AppendEmpty(nil, "end", NS, "of", of, "condition", condition))
+// An Ending says which sessions end, and what their clients are told: a stream error
+// (RFC 6120 section 4.9).
+type Ending struct {
+	Of        string // the session with a full JID, or all of an account
+	But       string // the session with a full JID that goes on; "" is none
+	Condition string // such as "policy-violation"
+	Text      string // for people, in English; may be empty
+}
+
+// End ends sessions, and returns how many there were.
+func End(ctx context.Context, a Asker, e Ending) (int, error) {
+	return change(ctx, a, e.Of, xml.AppendEmpty(nil, "end", NS, "of", e.Of, "but", e.But, "condition", e.Condition, "text", e.Text))
+}
+
+// Renew ends the sessions of an account that has another password, but for the one, a
+// full JID or "", whose client has changed it. The others log in with the new one, if
+// they know it.
+func Renew(ctx context.Context, a Asker, account, but string) error {
+	_, err := End(ctx, a, Ending{Of: account, But: but, Condition: "reset", Text: "Password changed"})
+	return err
+}
+
+// Disabled ends the sessions of an account that may not log in any more.
+func Disabled(ctx context.Context, a Asker, account string) error {
+	_, err := End(ctx, a, Ending{Of: account, Condition: "not-authorized", Text: "Account disabled"})
+	return err
+}
+
+// Roster returns the contacts of an account, as its clients are told them: the element
+// query (RFC 6121 section 2.1.4).
+func Roster(ctx context.Context, a Asker, account string) ([]byte, error) {
+	answer, err := a.Request(ctx, &packet.Packet{To: packet.Domain(account), Name: "iq", Type: "get", Body: xml.AppendEmpty(nil, "roster", NS, "of", account)})
+	if err != nil {
+		return nil, err
+	}
+	return answer.Body, nil
 }
 
 // Forget ends what an account is in: its sessions, and its subscriptions in both

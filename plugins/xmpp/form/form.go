@@ -64,6 +64,10 @@ type Form struct {
 	// Reported and Items are a table: its columns, and for each row the fields.
 	Reported []Field
 	Items    [][]Field
+
+	// Payload is an element of another namespace behind the fields, as some protocols
+	// have it; nil is none. Parse does not read it.
+	Payload []byte
 }
 
 // A Field is one field of a form.
@@ -117,7 +121,7 @@ func (f *Form) Append(dst []byte) []byte {
 	for i := range f.Fields {
 		dst = f.Fields[i].append(dst)
 	}
-	return xml.AppendEnd(dst, "x")
+	return xml.AppendEnd(append(dst, f.Payload...), "x")
 }
 
 func appendFields(dst []byte, name string, fields []Field) []byte {
