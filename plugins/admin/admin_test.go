@@ -51,7 +51,7 @@ type server struct {
 	store *xdb.Store
 	slots uint32
 	last  packet.Packet // presence of the client that has logged in last
-	early []string // messages that came before a command's answer
+	early []string      // messages that came before a command's answer
 }
 
 func each(t *testing.T, test func(t *testing.T, s *server)) {
