@@ -1,5 +1,6 @@
 // Package bosh carries XMPP over HTTP requests (BOSH, XEP-0124, and its profile
-// for XMPP, XEP-0206), on the side of the server.
+// for XMPP, XEP-0206), on the side of the server, and with [Dial] on that of the
+// client.
 //
 // A client sends what it has to say in a request, and the server keeps a request
 // until it has something to say itself. Requests are numbered, so that one whose

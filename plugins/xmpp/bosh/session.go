@@ -102,14 +102,18 @@ func (s *Session) replace(list []*request, q *request) bool {
 	return true
 }
 
-// deliver takes the requests whose turn it is, one after another as they are read.
+// deliver takes the requests whose turn it is, one after another as they are read,
+// or sooner where what is written needs one: whoever reads may be the one who writes.
 func (s *Session) deliver() {
-	for s.in.empty() && !s.over {
+	for !s.over {
 		i := slices.IndexFunc(s.early, func(q *request) bool { return q.rid == s.rid+1 })
 		if i < 0 {
 			return
 		}
 		q := s.early[i]
+		if !s.in.empty() && (len(s.out) == 0 || !s.in.fits(q, s.server.config.Limits.Bytes)) {
+			return
+		}
 		s.early = slices.Delete(s.early, i, i+1)
 		s.held = append(s.held, q)
 		s.rid = q.rid
@@ -238,6 +242,7 @@ func (s *Session) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	s.out = b // the caller has to leave it alone until we return
+	s.deliver()
 	for len(s.out) > 0 && !s.over {
 		s.cond.Wait()
 	}
@@ -387,11 +392,23 @@ type inbox struct {
 
 func (in *inbox) empty() bool { return in.header == nil && !in.some && !in.closes }
 
+// fits reports whether a request may be added to what was not read yet.
+func (in *inbox) fits(q *request, most int) bool {
+	return !q.begins && !q.restarts && !in.closes && len(in.elements)+len(q.body) <= most
+}
+
 func (in *inbox) add(q *request) {
 	if q.begins || q.restarts {
 		in.header = q.header()
 	}
-	in.elements, in.some, in.closes = q.body, q.some && !q.restarts, q.terminates
+	switch {
+	case !q.some || q.restarts:
+	case in.some:
+		in.elements = slices.Concat(in.elements, q.body)
+	default:
+		in.elements, in.some = q.body, true
+	}
+	in.closes = in.closes || q.terminates
 	q.body = nil
 }
 
