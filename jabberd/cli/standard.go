@@ -24,7 +24,7 @@ func standards(w io.Writer, list []module.Standard, asJSON bool) error {
 }
 
 // rfcs are what the server as a whole implements.
-var rfcs = []int{5802, 6120, 6121, 6122, 7395, 7590, 7622, 7677}
+var rfcs = []int{4505, 4616, 5802, 5929, 6120, 6121, 6122, 7395, 7590, 7622, 7628, 7677, 9266}
 
 const (
 	doapHead = `<?xml version='1.0' encoding='UTF-8'?>
