@@ -34,7 +34,7 @@ func (s *Service) newBOSH() *bosh.Server {
 		Wait: a.Wait.Std(), Hold: a.Hold, Inactivity: a.Inactivity.Std(), MaxPause: a.MaxPause.Std(), Polling: a.Polling.Std(),
 		Limits: s.limits(), Sessions: s.args.Max,
 		Open: func(b *bosh.Session, r *http.Request) bool {
-			if !s.admit(r.Context()) {
+			if !s.admit(r) {
 				return false
 			}
 			c, client := &conn{s: s}, web.ClientOf(r)

@@ -21,6 +21,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/certs"
 	"github.com/jabberii/server/plugins/sdk/idle"
+	"github.com/jabberii/server/plugins/sdk/origin"
 	"github.com/jabberii/server/plugins/sdk/proxied"
 	"github.com/jabberii/server/plugins/sdk/turn"
 	"github.com/jabberii/server/plugins/sdk/web"
@@ -56,6 +57,7 @@ type Args struct {
 	TLS        tlsArgs         `json:"tls" doc:"Certificates, and where streams begin with TLS (XEP-0368)."`
 	Proxies    []string        `json:"proxies" doc:"Addresses and networks of proxies before the server. What comes from them has to begin with the address of the client in the PROXY protocol, version 1 or 2; from others that is an error."`
 	Timeout    module.Duration `json:"login_timeout" default:"1m" doc:"How long a client may take until it is authenticated."`
+	Strangers  strangerArgs    `json:"unauthenticated" doc:"Limits for connections whose clients are not logged in. Further ones are told resource-constraint."`
 	Quiet      quietArgs       `json:"quiet" doc:"What becomes of clients that say nothing."`
 	Keepalive  keepaliveArgs   `json:"keepalive" doc:"How clients are noticed that are gone without a word: by TCP, also below WebSockets."`
 	Stanza     module.Size     `json:"max_stanza" default:"256KiB" doc:"The largest stanza taken from a client; a larger one ends its stream."`
@@ -103,7 +105,8 @@ type Service struct {
 	listeners []listener
 	hosts     hostTable
 	addresses *jid.Cache
-	open      atomic.Int64
+	open      *origin.Limit // all connections
+	strangers *origin.Limit
 
 	together together // what is written with others
 
@@ -122,7 +125,7 @@ type listener struct {
 
 func newService(env module.Env, a Args, routes *web.Routes) (*Service, error) {
 	if err := errors.Join(module.CheckListen("listen", a.Listen), module.CheckListen("tls.listen", a.TLS.Listen),
-		checkMechanisms(a.Mechanisms), a.Guesses.check(), a.Keepalive.check(), a.OAuth.check(), a.checkRegister()); err != nil {
+		checkMechanisms(a.Mechanisms), a.Guesses.check(), a.Keepalive.check(), a.Strangers.check(), a.OAuth.check(), a.checkRegister()); err != nil {
 		return nil, err
 	}
 	proxies, err := proxied.Parse("proxies", a.Proxies)
@@ -138,6 +141,7 @@ func newService(env module.Env, a Args, routes *web.Routes) (*Service, error) {
 		return nil, err
 	}
 	s.guesses.args = a.Guesses
+	s.limit()
 	s.issuer = newIssuer(s, a.OAuth)
 	rand.Read(s.secret)
 	// A process before this one may have given tokens, which sessions still know.
@@ -230,11 +234,10 @@ func (s *Service) accept(l listener) {
 			case <-time.After(100 * time.Millisecond):
 			}
 			continue
-		case s.open.Load() >= int64(s.args.Max):
+		case !s.open.Enter(""):
 			s.turnAway(c, l.direct)
 			continue
 		}
-		s.open.Add(1)
 		s.wg.Add(1)
 		go s.take(c, l.direct)
 	}
@@ -244,14 +247,17 @@ func (s *Service) accept(l listener) {
 func (s *Service) take(nc net.Conn, direct bool) {
 	s.watch(nc)
 	client, err := s.proxies.Accept(nc)
-	if err != nil {
+	switch {
+	case err != nil:
 		s.env.Log().Warn(err.Error())
 		nc.Close()
-		s.open.Add(-1)
-		s.wg.Done()
-		return
+		s.release()
+	case !s.meet(client.RemoteAddr()):
+		s.turnAway(client, direct)
+		s.release()
+	default:
+		s.serve(client, direct)
 	}
-	s.serve(client, direct)
 }
 
 // Handle takes packets down to a client.

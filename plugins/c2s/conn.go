@@ -16,6 +16,7 @@ import (
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/entry"
+	"github.com/jabberii/server/plugins/sdk/origin"
 	"github.com/jabberii/server/plugins/sdk/turn"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/ns"
@@ -81,12 +82,14 @@ func (s *Service) serve(nc net.Conn, direct bool) {
 // live is the life of a connection. Begin, if not nil, does what comes before
 // the stream.
 func (c *conn) live(begin func(ctx context.Context, r *session.Receiver) error) {
+	client := c.t.RemoteAddr()
 	account, err := c.login(begin)
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.s.env.Log().Debug("login: "+err.Error(), "client", client.String())
+		c.linger()
+	}
+	c.s.strangers.Leave(origin.Counted(client))
 	if err != nil {
-		if !errors.Is(err, io.EOF) {
-			c.s.env.Log().Debug("login: "+err.Error(), "client", c.remote())
-			c.linger()
-		}
 		if c.source == nil {
 			c.gone()
 			return
@@ -142,8 +145,7 @@ func (c *conn) close(how func() error) {
 func (c *conn) gone() {
 	c.t.Close()
 	c.t.Rest()
-	c.s.open.Add(-1)
-	c.s.wg.Done()
+	c.s.release()
 }
 
 // login negotiates the stream until the client is authenticated.
@@ -151,7 +153,7 @@ func (c *conn) login(begin func(ctx context.Context, r *session.Receiver) error)
 	ctx, cancel := context.WithTimeoutCause(c.s.opening, c.s.args.Timeout.Std(), &stream.Error{Condition: stream.ConnectionTimeout})
 	defer cancel()
 	defer context.AfterFunc(ctx, c.interrupt)()
-	tried := &attempt{g: &c.s.guesses, address: origin(c.t.RemoteAddr())}
+	tried := &attempt{g: &c.s.guesses, address: origin.Of(c.t.RemoteAddr())}
 	ctx = withAttempt(ctx, tried)
 	acceptor := *c.s.acceptors[c.t.Framing()]
 	acceptor.Establish, acceptor.Register = c.establish, c.register

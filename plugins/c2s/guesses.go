@@ -4,8 +4,6 @@ import (
 	"container/list"
 	"context"
 	"errors"
-	"net"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -136,22 +134,6 @@ func (g *guesses) add(key string, limit int, now time.Time) float64 {
 		delete(g.counts, g.recent.Remove(g.recent.Back()).(*guess).key)
 	}
 	return level
-}
-
-// origin is the address that failures count against: that of a host, or of the network
-// that one household has.
-func origin(a net.Addr) string {
-	at, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return a.String()
-	}
-	ip := at.Addr().Unmap().WithZone("")
-	if ip.Is6() {
-		if net, err := ip.Prefix(64); err == nil {
-			return net.String()
-		}
-	}
-	return ip.String()
 }
 
 // slowDown has a client wait for the news that its login has failed.

@@ -75,25 +75,28 @@ func (s *Service) checkWeb() error {
 }
 
 // admit reports whether there is room for a client that comes by HTTP, and counts it.
-func (s *Service) admit(ctx context.Context) bool {
+func (s *Service) admit(r *http.Request) bool {
 	select {
 	case <-s.up:
-	case <-ctx.Done():
+	case <-r.Context().Done():
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ending || s.open.Load() >= int64(s.args.Max) {
+	if s.ending || !s.open.Enter("") {
 		return false
 	}
-	s.open.Add(1)
+	if !s.meet(web.ClientOf(r).NetAddr()) {
+		s.open.Leave("")
+		return false
+	}
 	s.wg.Add(1)
 	return true
 }
 
-// release undoes admit.
+// release undoes that a connection was counted.
 func (s *Service) release() {
-	s.open.Add(-1)
+	s.open.Leave("")
 	s.wg.Done()
 }
 

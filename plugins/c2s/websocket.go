@@ -14,6 +14,7 @@ import (
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/element"
+	"github.com/jabberii/server/plugins/sdk/origin"
 	"github.com/jabberii/server/plugins/sdk/web"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/sasl"
@@ -54,12 +55,13 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Pages of this origin may not connect.", http.StatusForbidden)
 		return
 	}
-	if !s.admit(r.Context()) {
+	if !s.admit(r) {
 		http.Error(w, "There is no room for a further connection.", http.StatusServiceUnavailable)
 		return
 	}
 	nc, early, err := websocket.Accept(w, r)
 	if err != nil {
+		s.strangers.Leave(origin.Counted(web.ClientOf(r).NetAddr()))
 		s.release()
 		return
 	}

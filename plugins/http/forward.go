@@ -68,6 +68,7 @@ func rewrite(r *httputil.ProxyRequest, to *url.URL) {
 		proto = "https"
 	}
 	r.Out.Header.Set("X-Forwarded-For", client.Addr.Addr().String())
+	r.Out.Header.Set("Forwarded", forwardedBy(client.Addr.Addr().Unmap(), proto, r.In.Host))
 	r.Out.Header.Set("X-Forwarded-Proto", proto)
 	r.Out.Header.Set("X-Forwarded-Host", r.In.Host)
 }

@@ -12,12 +12,12 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/certs"
+	"github.com/jabberii/server/plugins/sdk/origin"
 	"github.com/jabberii/server/plugins/sdk/web"
 )
 
@@ -26,13 +26,15 @@ type Args struct {
 	Listen   []string          `json:"listen" doc:"Addresses to listen on without TLS: for proxies on this machine, such as 127.0.0.1:5280."`
 	TLS      tlsArgs           `json:"tls" doc:"Certificates, and where connections are in TLS (HTTP/1.1 and HTTP/2)."`
 	External string            `json:"external" doc:"The URL by which clients reach this server, as they are told; {host} in it stands for the host they ask about: https://{host}. Without, it is what they have asked, or where TLS is listened for."`
-	Proxies  []string          `json:"trusted_proxies" default:"127.0.0.0/8,::1" doc:"Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."`
+	Proxies  []string          `json:"trusted_proxies" default:"127.0.0.0/8,::1" doc:"Addresses and networks of proxies that are believed when they say who has asked them."`
+	Told     string            `json:"proxy_header" default:"X-Forwarded-For" enum:"X-Forwarded-For,Forwarded" doc:"The header in which they say it: X-Forwarded-For with X-Forwarded-Proto, or Forwarded (RFC 7239). Only the one that the proxies set themselves; what a client says in the other counts for nothing."`
 	Origins  []string          `json:"cors_origins" default:"*" doc:"Origins of web pages that may use what is served, as https://chat.example.org; * is any."`
 	Links    map[string]string `json:"links" doc:"Further links in host-meta: what is served elsewhere, by its relation."`
 	Forward  []forwardArgs     `json:"forward" doc:"Passes requests to another process, WebSockets too."`
 	Header   module.Duration   `json:"header_timeout" default:"10s" doc:"How long a client may take for the header of a request."`
 	Idle     module.Duration   `json:"idle_timeout" default:"2m" doc:"How long a connection without a request is kept."`
 	Max      int               `json:"max_connections" default:"20000" doc:"Connections at once, without those that have become WebSockets; further ones are closed at once."`
+	Address  int               `json:"per_address" default:"500" doc:"And of these from one address, of IPv6 one /64. Those from trusted_proxies do not count. 0 is any number."`
 }
 
 type tlsArgs struct {
@@ -68,7 +70,7 @@ type Service struct {
 	trusted []netip.Prefix
 	certs   *certs.Store
 	server  *http.Server
-	open    atomic.Int64
+	open    origin.Limit
 
 	clear, secure []net.Listener
 	over          func()
@@ -82,7 +84,11 @@ func newService(env module.Env, a Args, routes *web.Routes) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.Max < 1 || a.Address < 0 {
+		return nil, module.BadArg("max_connections", "is %d, with %d per_address; there is at least one, and no negative number", a.Max, a.Address)
+	}
 	s := &Service{env: env, args: a, routes: routes}
+	s.open.What, s.open.All, s.open.Each, s.open.Log = "HTTP connections", a.Max, a.Address, env.Log()
 	if err := errors.Join(s.checkExternal(), s.trust(), s.forwards()); err != nil {
 		return nil, err
 	}
@@ -95,7 +101,7 @@ func newService(env module.Env, a Args, routes *web.Routes) (*Service, error) {
 		ReadHeaderTimeout: a.Header.Std(), IdleTimeout: a.Idle.Std(), MaxHeaderBytes: 32 << 10,
 		TLSConfig: s.certs.Config("", "h2", "http/1.1"),
 		ErrorLog:  slog.NewLogLogger(env.Log().Handler(), slog.LevelDebug),
-		ConnState: s.count,
+		ConnState: s.leave,
 	}
 	return s, nil
 }
@@ -167,20 +173,26 @@ type door struct {
 func (d door) Accept() (net.Conn, error) {
 	for {
 		c, err := d.Listener.Accept()
-		if err != nil || d.s.open.Load() < int64(d.s.args.Max) {
+		if err != nil || d.s.open.Enter(d.s.place(c)) {
 			return c, err
 		}
 		c.Close()
 	}
 }
 
-// count keeps how many connections there are. One that becomes a WebSocket is
+// place is what a connection counts for: none if it is a proxy's, which has many clients.
+func (s *Service) place(c net.Conn) string {
+	if at, ok := c.RemoteAddr().(*net.TCPAddr); ok && s.trusts(at.AddrPort().Addr().Unmap()) {
+		return ""
+	}
+	return origin.Of(c.RemoteAddr())
+}
+
+// leave forgets connections that the door let in. One that becomes a WebSocket is
 // somebody else's.
-func (s *Service) count(_ net.Conn, state http.ConnState) {
+func (s *Service) leave(c net.Conn, state http.ConnState) {
 	switch state {
-	case http.StateNew:
-		s.open.Add(1)
 	case http.StateHijacked, http.StateClosed:
-		s.open.Add(-1)
+		s.open.Leave(s.place(c))
 	}
 }

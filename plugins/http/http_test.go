@@ -254,7 +254,7 @@ func TestForward(t *testing.T) {
 			io.Copy(conn, conn)
 			return
 		}
-		fmt.Fprint(w, r.Host, " ", r.URL, " ", r.Header.Get("X-Forwarded-For"), " ", r.Header.Get("X-Forwarded-Proto"), " ", r.Header.Get("X-Forwarded-Host"))
+		fmt.Fprint(w, r.Host, " ", r.URL, " ", r.Header.Get("X-Forwarded-For"), " ", r.Header.Get("X-Forwarded-Proto"), " ", r.Header.Get("X-Forwarded-Host"), " ", r.Header.Values("Forwarded"))
 	})
 	overTCP := httptest.NewServer(behind)
 	defer overTCP.Close()
@@ -269,11 +269,12 @@ func TestForward(t *testing.T) {
 	defer overUnix.Close()
 	h, at := start(t, whoAsks(t), fmt.Sprintf(`{"listen":["127.0.0.1:0"],"forward":[{"label":"/a/","to":"%s/sub"},{"label":"/b","to":"unix:%s"},{"label":"/c","to":"http://127.0.0.1:1"},{"label":"/who/us","to":"%s"}]}`,
 		overTCP.URL, socket, overTCP.URL))
-	forwarded := map[string]string{"Host": "chat.example.org", "X-Forwarded-For": "203.0.113.1, 192.0.2.9", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"}
+	forwarded := map[string]string{"Host": "chat.example.org", "X-Forwarded-For": "203.0.113.1, 192.0.2.9", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example", "Forwarded": "for=198.51.100.1"}
+	const said = `[for=192.0.2.9;host="chat.example.org";proto=https]`
 	for path, want := range map[string]string{
-		"/a/b?c=d": "chat.example.org /sub/a/b?c=d 192.0.2.9 https chat.example.org",
-		"/b":       "chat.example.org /b 192.0.2.9 https chat.example.org",
-		"/who/us":  "chat.example.org /who/us 192.0.2.9 https chat.example.org",
+		"/a/b?c=d": "chat.example.org /sub/a/b?c=d 192.0.2.9 https chat.example.org " + said,
+		"/b":       "chat.example.org /b 192.0.2.9 https chat.example.org " + said,
+		"/who/us":  "chat.example.org /who/us 192.0.2.9 https chat.example.org " + said,
 		"/who/me":  "192.0.2.9 secure=true tls=false HTTP/1.1 /who/me",
 	} {
 		if _, got := ask(t, "GET", "http://"+at[0]+path, forwarded); got != want {

@@ -78,8 +78,8 @@ func (s *Service) base(r *http.Request, host string) *url.URL {
 			return u
 		}
 	}
-	switch {
-	case web.ClientOf(r).Secure && (r.TLS != nil || last(r.Header.Values("X-Forwarded-Proto")) != ""):
+	switch client := web.ClientOf(r); {
+	case client.Secure && (r.TLS != nil || client.Proto != ""):
 		return &url.URL{Scheme: "https", Host: r.Host}
 	case len(s.secure) > 0:
 		_, port, _ := net.SplitHostPort(s.secure[0].Addr().String())

@@ -16,6 +16,8 @@ type Client struct {
 	Secure bool
 	// TLS is the state of the client's encryption if it ends here, else nil.
 	TLS *tls.ConnectionState
+	// Proto is what a trusted proxy says that it was asked by: "https"; "" without one.
+	Proto string
 }
 
 type clientKey struct{}
