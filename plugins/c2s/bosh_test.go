@@ -104,7 +104,6 @@ func TestBOSH(t *testing.T) {
 func TestBOSHIsParked(t *testing.T) {
 	t.Parallel()
 	sdktest.Both(t, webPlan(overBOSH), func(t *testing.T, h *sdktest.Harness) {
-		t.Parallel()
 		c := newBOSH(t, "http://"+served(h)+"/http-bind")
 		withAccount(t, h)
 		c.login()
