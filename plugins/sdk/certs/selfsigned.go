@@ -68,15 +68,22 @@ func (s *Store) readOrSign(host string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate for %s: %w", host, err)
 	}
-	if err := os.WriteFile(file+".key", key, 0o600); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(file+".crt", cert, 0o644); err != nil {
+	if err := errors.Join(replace(file+".key", key, 0o600), replace(file+".crt", cert, 0o644)); err != nil {
 		return nil, err
 	}
 	s.env.Log().Warn("made a self-signed certificate; clients will ask whether to trust it", "host", host, "file", file+".crt")
 	pair, err = tls.X509KeyPair(cert, key)
 	return &pair, err
+}
+
+// replace writes a file that is never there in part: others look at the folder without
+// its lock, and this process may die meanwhile.
+func replace(file string, content []byte, mode os.FileMode) error {
+	next := file + ".new"
+	if err := os.WriteFile(next, content, mode); err != nil {
+		return err
+	}
+	return os.Rename(next, file)
 }
 
 // lock keeps others out of a folder who lock it too, in any process.
