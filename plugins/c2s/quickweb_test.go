@@ -101,6 +101,12 @@ func TestQuickLoginOnWeb(t *testing.T) {
 				}
 				echo(t, second, "after")
 
+				if third, err := login(session.Account{Token: token}); err != nil || third.Local().String() != full {
+					t.Errorf("again: %v", err)
+				}
+				if _, err := second.Receive(ctx); err == nil || !strings.Contains(err.Error(), "conflict") {
+					t.Errorf("the session of before ends with %v", err)
+				}
 				token.Secret += "x"
 				if _, err := login(session.Account{Token: token}); !errors.Is(err, sasl.NotAuthorized) {
 					t.Errorf("another token: %v", err)

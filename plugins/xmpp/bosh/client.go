@@ -51,6 +51,7 @@ type client struct {
 	header   bool             // the next that comes begins a stream
 	in       []byte           // the stream, as far as it came and was not read
 	err      error            // why nothing more comes
+	told     bool             // who reads knows it
 	reads    deadline
 	writes   deadline
 }
@@ -69,6 +70,7 @@ func (c *client) Read(b []byte) (int, error) {
 	for len(c.in) == 0 {
 		switch {
 		case c.err != nil:
+			c.told = true
 			return 0, c.err
 		case c.reads.passed():
 			return 0, os.ErrDeadlineExceeded
@@ -143,12 +145,15 @@ func (c *client) enqueue(drafts []draft) error {
 	c.cond.Broadcast()
 	for len(c.waiting) > 0 {
 		switch {
-		case c.err != nil:
+		case c.err != nil && c.told:
 			return net.ErrClosed
+		case c.err != nil: // who reads is to hear first why it ends
+			c.waiting = nil
 		case c.writes.passed():
 			return os.ErrDeadlineExceeded
+		default:
+			c.cond.Wait()
 		}
-		c.cond.Wait()
 	}
 	return nil
 }
@@ -351,6 +356,7 @@ func (c *client) over(err error) {
 func (c *client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.told = true
 	c.over(net.ErrClosed)
 	c.first.Close()
 	return nil

@@ -85,6 +85,9 @@ func TestDial(t *testing.T) {
 	c.say(stream.Close)
 	s.expect("open to=example.org version=1.0 lang=de", "echo jabber:client de c", "close")
 	c.hear("end")
+	if _, err := c.conn.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("after the end: %v", err)
+	}
 	if _, err := c.conn.Write([]byte("<echo/>")); err == nil {
 		t.Error("a session that has ended is written to")
 	}
