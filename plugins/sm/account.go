@@ -28,7 +28,7 @@ type account struct {
 	appending bool                // somebody adds one
 	storing   int                 // messages on their way into storage
 	kept      int                 // messages that got there, or did not
-	stored    int                 // messages in storage, -1 if not known
+	stored    backlog             // what is in storage
 	forgotten int                 // times that some have left it
 	taken     map[string]struct{} // keys of those there that a client has
 
@@ -105,7 +105,7 @@ func (t *accounts) hold(jid string) *account {
 	defer sh.mu.Unlock()
 	a := sh.byJID[jid]
 	if a == nil {
-		a = &account{jid: strings.Clone(jid), stored: -1}
+		a = &account{jid: strings.Clone(jid), stored: backlog{count: unknown}}
 		sh.byJID[a.jid] = a
 	}
 	if a.idle != nil {
@@ -136,7 +136,7 @@ func (t *accounts) release(a *account) {
 	if a.holders > 0 || len(a.sessions) > 0 || a.idle != nil || sh.byJID[a.jid] != a {
 		return
 	}
-	if !a.roster.loaded && a.stored < 0 {
+	if !a.roster.loaded && a.stored.count < 0 {
 		delete(sh.byJID, a.jid)
 		return
 	}

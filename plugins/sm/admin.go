@@ -142,7 +142,7 @@ func (s *Service) forget(ctx context.Context, jid string) (ended int, err error)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.exists, a.stored = 0, -1
+	a.exists, a.stored.count = 0, unknown
 	r.contacts, r.requests, r.version = contacts{}, 0, 0
 	a.guard.Store(open)
 	return ended, nil

@@ -48,8 +48,7 @@ func (s *Service) keep(ctx context.Context, p *packet.Packet) (bool, error) {
 // storeMessage stores a message for an account of which it may be known that it
 // exists.
 func (s *Service) storeMessage(ctx context.Context, a *account, p *packet.Packet, known bool) error {
-	most := s.args().Offline.Max
-	if most == 0 {
+	if s.args().Offline.Max == 0 {
 		return unavailable()
 	}
 	if !known {
@@ -77,12 +76,16 @@ func (s *Service) storeMessage(ctx context.Context, a *account, p *packet.Packet
 			return err
 		}
 	}
-	if stored, err := s.countStored(ctx, a, most); err != nil {
+	identify(p, true)
+	value := storedMessage(p, packet.Domain(a.jid), time.Now())
+	before, err := s.backlogOf(ctx, a, len(value))
+	switch {
+	case err != nil:
 		return err
-	} else if stored >= most {
-		return packet.Refuse("service-unavailable", "too many messages wait for the recipient")
+	case !s.hasRoom(before, len(value)):
+		return packet.Refuse("service-unavailable", "too much waits for the recipient")
 	}
-	return s.appendMessage(ctx, a, p)
+	return s.appendMessage(ctx, a, p, value, before)
 }
 
 // beginAppend waits until nobody else adds a message for the account. One at a
@@ -109,44 +112,19 @@ func (a *account) endAppend() {
 
 // appendMessage puts a message behind those in storage. It gives the key, so
 // that a question which comes to storage twice stores the message once.
-func (s *Service) appendMessage(ctx context.Context, a *account, p *packet.Packet) error {
-	identify(p, true)
+func (s *Service) appendMessage(ctx context.Context, a *account, p *packet.Packet, value []byte, before backlog) error {
+	after := before.with(len(value))
 	err := s.store.Batch(ctx, a.jid, []xdb.Change{{
-		Op: xdb.Append, NS: offlineNS, Key: s.keys.Next(1).String(), With: packet.Bare(p.From),
-		Value: storedMessage(p, packet.Domain(a.jid), time.Now()),
+		Op: xdb.Append, NS: offlineNS, Key: s.keys.Next(1).String(), With: packet.Bare(p.From), Value: after.appendSum(value),
 	}})
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.stored >= 0 && err == nil {
-		a.stored++
+	if a.stored.count >= 0 && err == nil {
+		a.stored = after
 	} else {
-		a.stored = -1
+		a.stored.count = unknown
 	}
 	return err
-}
-
-// countStored returns how many messages of an account are in storage. What is
-// known it does not ask, but before it says that there are too many.
-func (s *Service) countStored(ctx context.Context, a *account, most int) (int, error) {
-	a.mu.Lock()
-	stored, forgotten := a.stored, a.forgotten
-	a.mu.Unlock()
-	if stored >= 0 && stored < most {
-		return stored, nil
-	}
-	page, err := s.store.Query(ctx, a.jid, offlineNS, xdb.Query{Reverse: true, Max: 1, NoValue: true, Count: true})
-	if err != nil {
-		return 0, err
-	}
-	for _, it := range page.Items {
-		s.sawKey(it.Key)
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.forgotten == forgotten {
-		a.stored = page.Count
-	}
-	return page.Count, nil
 }
 
 // sawKey has the keys to come go on from one that was used, whatever the clock

@@ -70,7 +70,8 @@ type rosterArgs struct {
 }
 
 type offlineArgs struct {
-	Max int `json:"max" default:"1000" doc:"Messages kept for one account; further ones are refused. 0 keeps none."`
+	Max  int         `json:"max" default:"1000" doc:"Messages kept for one account; further ones are refused. 0 keeps none."`
+	Size module.Size `json:"size" default:"16MiB" doc:"What they may take in storage; a message for which there is no room is refused."`
 }
 
 type managementArg struct {
@@ -135,6 +136,8 @@ func (a *Args) check() error {
 		return module.BadArg("roster.cache", "must not be negative")
 	case a.Offline.Max < 0:
 		return module.BadArg("offline.max", "must not be negative")
+	case a.Offline.Size < 1024:
+		return module.BadArg("offline.size", "must be at least 1KiB")
 	case a.Management.Queue < 1:
 		return module.BadArg("management.queue", "must be at least 1")
 	case a.Management.Size < 1024:

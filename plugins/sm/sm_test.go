@@ -20,6 +20,7 @@ func TestArguments(t *testing.T) {
 		`{"roster":{"max":-1}}`:              "roster.max",
 		`{"roster":{"cache":-1}}`:            "roster.cache",
 		`{"offline":{"max":-1}}`:             "offline.max",
+		`{"offline":{"size":"1"}}`:           "offline.size",
 		`{"durability":"none"}`:              "durability",
 		`{"management":{"queue":0}}`:         "management.queue",
 		`{"management":{"size":"1"}}`:        "management.size",

@@ -374,7 +374,7 @@ func (s *Service) forgetStored(ctx context.Context, a *account) {
 		for i := range some {
 			delete(a.taken, some[i].Key)
 		}
-		a.stored = -1
+		a.stored.count = unknown
 		a.forgotten++
 		a.mu.Unlock()
 	}
