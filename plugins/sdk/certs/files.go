@@ -115,7 +115,7 @@ func (s *Store) lookInFolder(next *shelf, get func(place) *tls.Certificate) {
 	certs := map[string]*tls.Certificate{}
 	for name, p := range found {
 		// What we have signed ourselves is for hosts that have nothing else.
-		if c := get(p); c != nil && (folder != s.env.Path(madeFolder) || !signedByItself(c.Leaf)) {
+		if c := get(p); c != nil && !isMade(c.Leaf) {
 			certs[name] = c
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,13 @@ import (
 // madeFolder is where certificates are that we have signed ourselves, below
 // the data folder.
 const madeFolder = "certs"
+
+// maker is the organization in certificates that we have signed ourselves, and by
+// which they are told from those that an admin has put beside them.
+const maker = "signed by jabberd for itself"
+
+// isMade reports whether selfSigned has made a certificate.
+func isMade(c *x509.Certificate) bool { return slices.Contains(c.Subject.Organization, maker) }
 
 // selfSigned returns the certificate that a host has signed itself: that of an
 // earlier time, or a new one.
@@ -117,7 +125,7 @@ func sign(host string) (cert, key []byte, err error) {
 	}
 	_, ascii := spell(host)
 	t := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: host},
+		SerialNumber: serial, Subject: pkix.Name{CommonName: host, Organization: []string{maker}},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(10, 0, 0),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,

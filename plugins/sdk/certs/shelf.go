@@ -1,10 +1,6 @@
 package certs
 
-import (
-	"bytes"
-	"crypto/tls"
-	"crypto/x509"
-)
+import "crypto/tls"
 
 // A shelf is the certificates that were read from files, by name. It is not
 // changed once it is shown.
@@ -37,9 +33,4 @@ func (s *shelf) putNames(c *tls.Certificate) {
 	for _, n := range names(c.Leaf) {
 		s.put(n, c)
 	}
-}
-
-// signedByItself reports whether nobody else vouches for a certificate.
-func signedByItself(c *x509.Certificate) bool {
-	return bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
 }
