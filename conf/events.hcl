@@ -14,8 +14,8 @@ variable "admin" {
 }
 
 variable "program" {
-  default     = ["cat"]
-  description = "the program that is told of sessions, and its arguments; it reads an XML element a line"
+  default     = ["sh", "-c", "exec cat >> sessions.xml"]
+  description = "the program that is told of sessions, and its arguments; it reads an XML element a line, and what it prints is delivered"
 }
 
 # Messages have an event each because this module tells of them; it takes a copy
@@ -36,7 +36,11 @@ log "messages" {
 log "sessions" {
   host "*" {}
   filter { event = ["session.*"] }
-  exec { command = var.program }
+
+  exec {
+    command = var.program
+    dir     = "." # the data folder
+  }
 }
 
 log "to-admin" {

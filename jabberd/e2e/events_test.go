@@ -13,9 +13,7 @@ import (
 // TestEvents has events told to a file, a program and a person.
 func TestEvents(t *testing.T) {
 	everyIsolation(t, func(t *testing.T, vars map[string]string) {
-		told := filepath.Join(t.TempDir(), "told")
 		vars["admin"] = "admin@localhost"
-		vars["program"] = `["sh", "-c", "cat >> ` + told + `"]`
 		r := start(t, "conf/events.hcl", vars)
 		admin := clients.Slixmpp(t, r.user("admin@localhost"))
 		admin.Presence(clients.Presence{})
@@ -37,7 +35,7 @@ func TestEvents(t *testing.T) {
 		})
 		r.must("session", "kick", "ann@localhost")
 		r.await("entries for the session", func() bool {
-			text, _ := os.ReadFile(told)
+			text, _ := os.ReadFile(filepath.Join(r.data, "sessions.xml"))
 			return strings.Contains(string(text), "event='session.authenticated'") && strings.Contains(string(text), "session='ann@localhost/") &&
 				strings.Contains(string(text), "event='session.created'") && strings.Contains(string(text), "event='session.closed'") &&
 				!strings.Contains(string(text), "event='message'")

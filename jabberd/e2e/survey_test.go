@@ -21,11 +21,13 @@ func TestCheckFromOutside(t *testing.T) {
 	resolver := nameserver(t, fmt.Sprintf(`
 example.org.                    300 IN A 127.0.0.1
 xmpp.example.org.               300 IN A 127.0.0.1
-_xmpp-client._tcp.example.org.  300 IN SRV 10 1 %s xmpp.example.org.
-_xmpps-client._tcp.example.org. 300 IN SRV 20 1 %s xmpp.example.org.
+_xmpp-client._tcp.example.org.  300 IN SRV 10 1 %[1]s xmpp.example.org.
+_xmpps-client._tcp.example.org. 300 IN SRV 20 1 %[2]s xmpp.example.org.
+alone.org.                      300 IN A 127.0.0.1
+_xmpp-client._tcp.alone.org.    300 IN SRV 10 1 %[1]s xmpp.example.org.
 _xmpp-server._tcp.example.org.  300 IN SRV 0 0 0 .
 _xmpps-server._tcp.example.org. 300 IN SRV 0 0 0 .
-_xmpp-client._tcp.wrong.org.    300 IN SRV 10 1 %s xmpp.example.org.
+_xmpp-client._tcp.wrong.org.    300 IN SRV 10 1 %[3]s xmpp.example.org.
 _xmpp-client._tcp.wrong.org.    300 IN SRV 20 1 5222 nowhere.example.org.
 _xmpp-server._tcp.wrong.org.    300 IN SRV 0 0 0 .
 _xmpps-server._tcp.wrong.org.   300 IN SRV 0 0 0 .
@@ -44,6 +46,7 @@ _xmpps-server._tcp.wrong.org.   300 IN SRV 0 0 0 .
 		{"dns none.org", survey.Bad, "_xmpp-client._tcp.none.org", "no record; clients try the host itself, port 5222, which has no address", true},
 		{"ports example.org", survey.Good, "xmpp-client xmpp.example.org:" + r.vars["c2s_tls_port"] + " (127.0.0.1, TLS)", "open, ", false},
 		{"ports wrong.org", survey.Bad, "xmpp-client xmpp.example.org:" + closed + " (127.0.0.1, STARTTLS)", "refused", true},
+		{"ports alone.org", survey.Warning, "xmpp-server alone.org:5269", "if the host is not for other servers, let its record", false},
 		// The first login with TLS makes the certificate that --ca names later.
 		{"certs example.org", survey.Bad, "xmpp-client xmpp.example.org:" + r.vars["c2s_port"] + " (127.0.0.1, STARTTLS)", "self-signed: ", true},
 		{"certs example.org --ca " + own, survey.Good, "xmpp-client xmpp.example.org:" + r.vars["c2s_port"] + " (127.0.0.1, STARTTLS)", "good until ", false},

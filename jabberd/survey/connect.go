@@ -23,11 +23,20 @@ func (s *Surveyor) Ports(ctx context.Context, host string) []Finding {
 		began := time.Now()
 		conn, err := s.connect(ctx, p)
 		if err != nil {
-			return Finding{Bad, p.String(), err.Error()}
+			return p.unreachable(err)
 		}
 		conn.Close()
 		return Finding{Good, p.String(), fmt.Sprintf("open, %d ms", time.Since(began).Milliseconds())}
 	})...)
+}
+
+// unreachable is the finding that p does not answer as it should. For other servers
+// it need not, unless a record says so.
+func (p place) unreachable(err error) Finding {
+	if p.service == discover.Server && p.guessed {
+		return Finding{Warning, p.String(), err.Error() + "; if the host is not for other servers, let its record _xmpp-server._tcp say so, with the target \".\""}
+	}
+	return Finding{Bad, p.String(), err.Error()}
 }
 
 func (s *Surveyor) connect(ctx context.Context, p place) (net.Conn, error) {
@@ -43,7 +52,7 @@ func (s *Surveyor) Certificates(ctx context.Context, host string) []Finding {
 	return append(wrong, each(places, func(p place) Finding {
 		state, err := s.begin(ctx, host, p)
 		if err != nil {
-			return Finding{Bad, p.String(), err.Error()}
+			return p.unreachable(err)
 		}
 		f := s.judge(ascii(host), state)
 		f.About = p.String()

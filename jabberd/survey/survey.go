@@ -62,6 +62,7 @@ func (s *Surveyor) limit(ctx context.Context) (context.Context, context.CancelFu
 type place struct {
 	service discover.Service
 	target  discover.Target
+	guessed bool // no record says more than one can guess
 	address netip.Addr
 }
 
@@ -86,13 +87,14 @@ func (s *Surveyor) places(ctx context.Context, host string) (list []place, wrong
 			wrong = append(wrong, Finding{Bad, service.String(), err.Error()})
 			continue
 		}
+		guess := discover.Target{Host: ascii(host), Port: service.Port()}
 		for _, t := range targets {
 			addresses, err := s.addresses(ctx, t.Host)
 			if err != nil {
 				wrong = append(wrong, Finding{Bad, t.Host, err.Error()})
 			}
 			for _, a := range addresses {
-				list = append(list, place{service, t, a})
+				list = append(list, place{service, t, t == guess, a})
 			}
 		}
 	}

@@ -128,7 +128,7 @@ func (d *directory) dial() (*ldap.Conn, error) {
 	if d.StartTLS && strings.HasPrefix(d.URL, "ldap:") {
 		if err := c.StartTLS(config); err != nil {
 			c.Close()
-			return nil, err
+			return nil, fmt.Errorf("STARTTLS with %s: %w (a directory without it needs starttls = false, or ldaps://)", d.URL, err)
 		}
 	}
 	return c, nil
