@@ -101,7 +101,7 @@ func kick(socket *string) *cobra.Command {
 		Use: "kick JID", Short: "End a session, or all of an account", Args: cobra.ExactArgs(1),
 		Long: `End the session with a full JID, or all of an account. Nothing can be resumed: messages
 that the client has not acknowledged go to the account's other sessions, or are kept. The
-client may log in again; jabberd user passwd keeps it from it.`,
+client may log in again; jabberd user disable keeps it from it.`,
 		Example: "  jabberd session kick ann@example.org/phone",
 	}
 	cmd.Flags().StringVar(&condition, "condition", string(stream.PolicyViolation), "the stream error (RFC 6120 section 4.9.3) that the client is told")
