@@ -69,9 +69,9 @@ func (g *gate) denies(ctx context.Context, p *packet.Packet) (bool, error) {
 }
 
 // concerns reports whether p is a request to an account of somebody else, who is
-// not its server.
+// not its server, and one that others get an answer to.
 func concerns(p *packet.Packet) bool {
-	return request.Is(p) && packet.Local(p.To) != "" && !request.IsOwn(p) && p.From != packet.Domain(p.To)
+	return request.Is(p) && packet.Local(p.To) != "" && !request.IsOwn(p) && p.From != packet.Domain(p.To) && !stored.IsOwners(p)
 }
 
 // contact returns what the roster of an account says of an address.
@@ -96,7 +96,7 @@ func (g *gate) contact(ctx context.Context, account, bare string) (privacy.Conta
 // Explain says what Handle would do.
 func (g *gate) Explain(ctx context.Context, p *packet.Packet) (packet.Verdict, string) {
 	if !concerns(p) {
-		return packet.Pass, "it is no request to an account of somebody else"
+		return packet.Pass, "it is no request that an account answers to others"
 	}
 	switch denied, err := g.denies(ctx, p); {
 	case err != nil:

@@ -79,6 +79,16 @@ func TestKeepsAway(t *testing.T) {
 				t.Errorf("%s: explained as %s: %s", x.name, s.Verdict, s.Why)
 			}
 		}
+		// What strangers are refused as well is left to whoever knows it: an answer
+		// of another kind would tell that one is blocked.
+		lists(t, h, rule(privacy.JID, "eve@elsewhere", privacy.All))
+		for payload, kind := range map[string]string{
+			"<query xmlns='jabber:iq:last'/>": "get", "<query xmlns='jabber:iq:private'/>": "get", "<vCard xmlns='vcard-temp'/>": "set",
+		} {
+			if got := h.IQ("eve@elsewhere/x", ann, kind, payload); got != "passed "+payload {
+				t.Errorf("%s of somebody who is blocked: %s", payload, got)
+			}
+		}
 		if got := h.IQ("eve@elsewhere/x", "example.org", "get", ask); got != passed {
 			t.Errorf("to the host: %s", got)
 		}

@@ -34,7 +34,7 @@ func (s *Service) iq(ctx context.Context, p *packet.Packet) (packet.Verdict, err
 	case ns.DiscoInfo, ns.DiscoItems:
 		return s.discoverAccount(ctx, p, &el)
 	case ns.Ping:
-		return s.ping(ctx, p, &el)
+		return s.pingAccount(ctx, p, &el)
 	case ns.Carbons:
 		return s.carbonsIQ(ctx, p, &el)
 	case privacy.BlockingNS:
@@ -106,6 +106,9 @@ func (s *Service) host(ctx context.Context, p *packet.Packet) (packet.Verdict, e
 // oldSession does what the session of RFC 3921 is for: nothing. Clients still
 // ask for it.
 func (s *Service) oldSession(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
+	if packet.Local(p.To) != "" && packet.Bare(p.From) != p.To {
+		return packet.Pass, unavailable()
+	}
 	if p.Type != "set" {
 		return packet.Pass, packet.Refuse("bad-request", "")
 	}
@@ -118,6 +121,21 @@ func (s *Service) ping(ctx context.Context, p *packet.Packet, el *xml.Element) (
 		return packet.Pass, packet.Refuse("bad-request", "")
 	}
 	return s.result(ctx, p, nil)
+}
+
+// pingAccount is ping for an account: to those who do not see its presence it
+// does not exist.
+func (s *Service) pingAccount(ctx context.Context, p *packet.Packet, el *xml.Element) (packet.Verdict, error) {
+	if packet.Bare(p.From) != p.To {
+		sees, err := s.sees(ctx, p.To, packet.Bare(p.From))
+		if err == nil && !sees {
+			err = unavailable()
+		}
+		if err != nil {
+			return packet.Pass, err
+		}
+	}
+	return s.ping(ctx, p, el)
 }
 
 // result answers a request.

@@ -158,7 +158,7 @@ func (s *Service) isRefused(ctx context.Context, p *packet.Packet) (bool, error)
 // not let in (XEP-0191 section 3.3): its sender is to think that nobody is there.
 func refused(p *packet.Packet) (packet.Verdict, error) {
 	if p.Name == "iq" && (p.Type == "get" || p.Type == "set") {
-		return packet.Pass, unavailable()
+		return packet.Pass, stored.Refusal(p)
 	}
 	return packet.Claim, nil
 }

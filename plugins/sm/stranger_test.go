@@ -11,7 +11,7 @@ import (
 // A stranger learns nothing: whatever he sends, to an account or to a session
 // of it whose name he guesses, he is told the same if the account has sessions,
 // if it has none and if there is none (RFC 6120 section 13.10, RFC 6121
-// sections 8.5 and 11). Nor does he after he has asked to subscribe.
+// sections 8.5 and 11); and of a request also if he is blocked. Nor does he after he has asked to subscribe.
 func TestStrangersLearnNothing(t *testing.T) {
 	stanzas := map[string]string{}
 	add := func(name, format string, args ...any) { stanzas[name] = fmt.Sprintf(format, args...) }
@@ -25,7 +25,8 @@ func TestStrangersLearnNothing(t *testing.T) {
 		add("presence "+kind, "<presence TO type='%s' id='1'/>", kind)
 	}
 	for _, payload := range []string{
-		"<ping xmlns='urn:xmpp:ping'/>", "<query xmlns='jabber:iq:roster'/>", "<query xmlns='jabber:iq:last'/>", "<x xmlns='urn:unknown'/>",
+		"<ping xmlns='urn:xmpp:ping'/>", "<query xmlns='jabber:iq:roster'/>", "<query xmlns='jabber:iq:last'/>", "<x xmlns='jabber:iq:last'/>", "<query xmlns='jabber:iq:privacy'/>",
+		"<block xmlns='urn:xmpp:blocking'/>", "<vCard xmlns='vcard-temp'/>", "<query xmlns='jabber:iq:private'/>", "<query xmlns='jabber:iq:version'/>", "<x xmlns='urn:unknown'/>",
 		"<query xmlns='http://jabber.org/protocol/disco#info'/>", "<query xmlns='http://jabber.org/protocol/disco#items'/>",
 		"<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>", "<enable xmlns='urn:xmpp:carbons:2'/>",
 		"<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/>", "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>", "",
@@ -42,7 +43,14 @@ func TestStrangersLearnNothing(t *testing.T) {
 					w.available("present@localhost/desk", 0)
 					w.available("negative@localhost/desk", -1)
 					told := map[string]string{}
-					for _, account := range []string{"present", "away", "negative", "nobody"} {
+					accounts := []string{"present", "away", "negative", "nobody"}
+					if strings.HasPrefix(name, "iq ") {
+						w.register("blocking@localhost")
+						w.available("blocking@localhost/desk", 0).blocks("block", "eve@elsewhere")
+						w.elsewhere()
+						accounts = append(accounts, "blocking")
+					}
+					for _, account := range accounts {
 						to := "to='" + account + "@localhost" + resource + "' from='eve@elsewhere/x'"
 						if before != "" {
 							w.incoming("%s", strings.Replace(before, "TO", to, 1))
