@@ -63,6 +63,9 @@ session "c2s" {
     tls { listen = ":${var.https_port}" }
   }
 
+  # Pages that invitations lead to (invite { page = "https://{host}:5281/invite/" } in register):
+  # load "landing" {}
+
   load "c2s" {
     listen   = ":${var.c2s_port}"
     starttls = var.tls

@@ -64,6 +64,9 @@ session "c2s" {
     # external = "https://chat.example.org"   where a web server passes them on
   }
 
+  # Pages that invitations lead to (invite { page = "https://{host}:5281/invite/" } in register):
+  # load "landing" {}
+
   load "c2s" {
     listen   = ":${var.c2s_port}"
     starttls = var.tls

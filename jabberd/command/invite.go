@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -15,6 +16,7 @@ import (
 	"github.com/jabberii/server/jabberd/server"
 	"github.com/jabberii/server/plugins/sdk/account"
 	"github.com/jabberii/server/plugins/sdk/invite"
+	"github.com/jabberii/server/plugins/xmpp/form"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/registration"
@@ -36,7 +38,8 @@ func addInvitation(socket *string) *cobra.Command {
 		Use: "add HOST|JID", Short: "Make an invitation to an account, and print its address", Args: cobra.ExactArgs(1),
 		Long: `Make an invitation to an account of a host, or to the account with a JID, and print
 the address to hand on. Who opens it in an XMPP client registers there (XEP-0445):
-the host's section has to load register, and c2s to name the host in registration.`,
+the host's section has to load register, and c2s to name the host in registration. Where
+register has invite.page, the https address of the invitation's page follows.`,
 		Example: "  jabberd invite add example.org\n  jabberd invite add bob@example.org --by ann@example.org --expires 2d",
 	}
 	cmd.Flags().StringVar(&by, "by", "", "an account of the host that invites; the two become contacts")
@@ -55,8 +58,13 @@ the host's section has to load register, and c2s to name the host in registratio
 		if err := invite.Create(cmd.Context(), accountsOf(c), i); err != nil {
 			return fmt.Errorf("%s: %w", args[0], err)
 		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), i.URI())
-		return err
+		where := i.URI()
+		page, err := pageOf(cmd.Context(), c, i.Host)
+		if page != "" {
+			where += "\n" + page + i.Token
+		}
+		_, failed := fmt.Fprintln(cmd.OutOrStdout(), where)
+		return errors.Join(err, failed)
 	}
 	return cmd
 }
@@ -109,6 +117,20 @@ func registers(ctx context.Context, c *server.Client, host string) error {
 		}
 	}
 	return fmt.Errorf("nobody can register at %s: the section of its users does not load register", host)
+}
+
+// pageOf is where the pages of a host's invitations are, "" if there are none.
+func pageOf(ctx context.Context, c *server.Client, host string) (string, error) {
+	answer, err := c.Request(ctx, &packet.Packet{To: host, Name: "iq", Type: "get", Body: xml.AppendEmpty(nil, "query", ns.DiscoInfo, "node", invite.Node)})
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", host, err)
+	}
+	query, _ := xml.Find(answer.Body, ns.Client, "query", ns.DiscoInfo)
+	said, err := form.Find(&query)
+	if err != nil || said == nil {
+		return "", nil // it has no form
+	}
+	return said.Value(invite.PageField), nil
 }
 
 func listInvitations(socket *string) *cobra.Command {
@@ -167,6 +189,8 @@ func removeInvitation(socket *string) *cobra.Command {
 			token := args[1]
 			if _, after, ok := strings.Cut(token, "preauth="); ok {
 				token, _, _ = strings.Cut(after, ";")
+			} else {
+				token = token[strings.LastIndexByte(token, '/')+1:]
 			}
 			if err := invite.Revoke(cmd.Context(), accountsOf(server.Dial(*socket)), args[0], token); err != nil {
 				return err

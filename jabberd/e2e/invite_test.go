@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -90,5 +92,37 @@ func TestInviteToNobody(t *testing.T) {
 	r := start(t, "conf/jabberd.hcl", map[string]string{"isolation": "none"})
 	if out, err := r.jabberd("invite", "add", "localhost"); err == nil || !strings.Contains(out, "does not load register") {
 		t.Errorf("%v, %q", err, out)
+	}
+}
+
+// TestInvitePage follows the link of an invitation, from the command to its page.
+func TestInvitePage(t *testing.T) {
+	r := start(t, "jabberd/e2e/testdata/landing.hcl", nil)
+	address, link, ok := strings.Cut(strings.TrimSpace(r.must("invite", "add", "bob@localhost")), "\n")
+	if !ok || !strings.HasPrefix(link, "https://localhost:"+r.vars["https_port"]+"/invite/") {
+		t.Fatalf("the invitation is %q, its link %q", address, link)
+	}
+	browser := &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true,
+	}}
+	look := func() (int, string) {
+		t.Helper()
+		answer, err := browser.Get(link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, string(body)
+	}
+	if status, body := look(); status != http.StatusOK || !strings.Contains(body, `href="`+address+`"`) {
+		t.Errorf("the page is %d %s, without %s", status, body, address)
+	}
+	r.must("invite", "remove", "localhost", link)
+	if status, body := look(); status != http.StatusGone || strings.Contains(body, "xmpp:") {
+		t.Errorf("after it was taken back the page is %d %s", status, body)
 	}
 }

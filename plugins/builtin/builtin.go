@@ -10,6 +10,7 @@ import (
 	"github.com/jabberii/server/plugins/contact"
 	"github.com/jabberii/server/plugins/events"
 	"github.com/jabberii/server/plugins/http"
+	"github.com/jabberii/server/plugins/landing"
 	"github.com/jabberii/server/plugins/last"
 	"github.com/jabberii/server/plugins/privacy"
 	"github.com/jabberii/server/plugins/private"
@@ -32,6 +33,7 @@ func Services() []module.Module {
 		contact.Module,
 		events.Module,
 		http.With(routes),
+		landing.With(routes),
 		last.Module,
 		privacy.Module,
 		private.Module,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/jabberii/server/jabberd/packet"
@@ -16,11 +18,12 @@ import (
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/xml"
+	"golang.org/x/net/idna"
 )
 
 // The commands of XEP-0401.
 const (
-	inviteNode = "urn:xmpp:invite#invite"
+	inviteNode = invite.Node
 	createNode = "urn:xmpp:invite#create-account"
 	formType   = "urn:xmpp:invite#invitation"
 )
@@ -54,7 +57,7 @@ func (s *service) invite(ctx context.Context, p *packet.Packet, el *xml.Element)
 	node := el.Attr("node")
 	switch {
 	case el.Is("query", ns.DiscoInfo) && p.Type == "get":
-		return describe(node), true, nil
+		return s.describe(node, p.To), true, nil
 	case !el.Is("command", command.NS) || p.Type != "set":
 		return nil, false, nil
 	case !s.mayRun(p.From, p.To, node):
@@ -89,6 +92,9 @@ func (s *service) invite(ctx context.Context, p *packet.Packet, el *xml.Element)
 		{Var: "uri", Type: form.TextSingle, Values: []string{i.URI()}},
 		{Var: "expire", Type: form.TextSingle, Values: []string{i.Expires.UTC().Format(time.RFC3339)}},
 	}}
+	if page := s.page(p.To); page != "" {
+		answer.Form.Fields = append(answer.Form.Fields, form.Field{Var: invite.PageField, Type: form.TextSingle, Values: []string{page + i.Token}})
+	}
 	return answer.Append(nil), true, nil
 }
 
@@ -139,8 +145,8 @@ func (s *service) create(ctx context.Context, i *invite.Invitation) error {
 	return err
 }
 
-// describe is what a command says of itself.
-func describe(node string) []byte {
+// describe is what a command says of itself, with where the pages of invitations are.
+func (s *service) describe(node, host string) []byte {
 	var a disco.Answer
 	for _, c := range commands {
 		if c.node == node {
@@ -148,5 +154,27 @@ func describe(node string) []byte {
 		}
 	}
 	a.Feature(command.NS, ns.DataForm)
+	if page := s.page(host); page != "" {
+		pages := form.Form{Type: form.Result, FormType: formType, Fields: []form.Field{
+			{Var: invite.PageField, Type: form.TextSingle, Values: []string{page}},
+		}}
+		a.Form(pages.Append(nil))
+	}
 	return a.AppendInfo(nil, node)
+}
+
+const hostMark = "{host}" // in the argument page
+
+// page is the URL of the pages of a host's invitations, "" without.
+func (s *service) page(host string) string {
+	ascii, err := idna.Lookup.ToASCII(host)
+	if err != nil {
+		ascii = host
+	}
+	return strings.ReplaceAll(s.args.Invite.Page, hostMark, ascii)
+}
+
+func isPage(text string) bool {
+	u, err := url.Parse(strings.ReplaceAll(text, hostMark, "example.org"))
+	return text == "" || err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && strings.HasSuffix(text, "/")
 }

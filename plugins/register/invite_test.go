@@ -53,6 +53,28 @@ func TestInvited(t *testing.T) {
 	})
 }
 
+// Invitations come with the link of their page where the file says where pages are, and
+// the command says so (XEP-0401).
+func TestInvitedWithAPage(t *testing.T) {
+	s := run(t, sdktest.New(t, plan(`{"invite":{"page":"https://chat.example.net/invite/{host}/"}}`), false))
+	ann := s.user("ann")
+	defer ann.Close()
+	made := s.ask(ann, "set", inviting)
+	found := tokenIn.FindStringSubmatch(made)
+	if found == nil || !strings.Contains(made, "<value>https://chat.example.net/invite/example.org/"+found[1]+"</value>") {
+		t.Errorf("an invitation: %s", made)
+	}
+	said := s.ask(ann, "get", "<query xmlns='http://jabber.org/protocol/disco#info' node='urn:xmpp:invite#invite'/>")
+	if !strings.Contains(said, "landing-url") || !strings.Contains(said, "<value>https://chat.example.net/invite/example.org/</value>") {
+		t.Errorf("the command: %s", said)
+	}
+	for _, wrong := range []string{"https://{host}/invite", "ftp://{host}/", "/invite/"} {
+		if _, err := sdktest.Try(t, plan(`{"invite":{"page":"`+wrong+`"}}`), false); err == nil || !strings.Contains(err.Error(), "invite.page") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+}
+
 // An invitation for a username keeps the name free, and is for nothing else.
 func TestInvitedByName(t *testing.T) {
 	s := run(t, sdktest.New(t, plan(`{"who":"anybody","limit":{"per_address":0},"invite":{"by":"admins","admins":["ann@example.org"]}}`), false))

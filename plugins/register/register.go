@@ -47,6 +47,7 @@ type inviteArgs struct {
 	Admins   []string        `json:"admins" doc:"Addresses of accounts that may make an invitation for a certain username, and as many as they like."`
 	Lifetime module.Duration `json:"lifetime" default:"7d" doc:"How long an invitation can be used."`
 	Max      int             `json:"max" default:"10" doc:"Invitations of one account that can be used at a time."`
+	Page     string          `json:"page" doc:"The URL of the page that shows an invitation (module landing), as the world reaches it, without the token at its end: https://{host}/invite/. {host} stands for the host. Then invitations come with their link."`
 }
 
 // Module is the service as a configuration names it: load "register".
@@ -59,7 +60,7 @@ func define() module.Module {
 	m.XEPs = []module.XEP{
 		{Number: 77, Name: "In-Band Registration", Version: "2.4", Note: "a username and a password, without data forms"},
 		{Number: 379, Name: "Pre-Authenticated Roster Subscription", Version: "0.3.3", Note: "the server answers for its users"},
-		{Number: 401, Name: "Ad-hoc Account Invitation Generation", Version: "0.6.0", Note: "without pages in the web"},
+		{Number: 401, Name: "Ad-hoc Account Invitation Generation", Version: "0.6.0"},
 		{Number: 445, Name: "Pre-Authenticated In-Band Registration", Version: "0.2.0"},
 	}
 	return m
@@ -88,6 +89,8 @@ func New(env module.Env, a Args) (packet.Handler, error) {
 		return nil, module.BadArg("min_length", "must be between 1 and 1000")
 	case a.Invite.Lifetime.Std() < time.Minute:
 		return nil, module.BadArg("invite.lifetime", "must be at least 1m")
+	case !isPage(a.Invite.Page):
+		return nil, module.BadArg("invite.page", "%q is no URL that ends with a slash; write it like https://{host}/invite/", a.Invite.Page)
 	case a.Invite.Max < 1:
 		return nil, module.BadArg("invite.max", "must be at least 1")
 	}

@@ -29,6 +29,9 @@ func (a *Answer) Identity(category, kind, name string) {
 // Feature adds features.
 func (a *Answer) Feature(features ...string) { a.features = append(a.features, features...) }
 
+// Form adds a data form (XEP-0128), complete.
+func (a *Answer) Form(form []byte) { a.forms = append(a.forms, form) }
+
 // Take adds what a query has brought. Of what is none of XEP-0030 and XEP-0128
 // nothing is taken.
 func (a *Answer) Take(query *xml.Element) {

@@ -24,6 +24,13 @@ import (
 // NS is the namespace of storage.
 const NS = "invites"
 
+// The command by which users invite (XEP-0401), and the field of its form and of what it
+// says of itself that has the page of an invitation, or where pages are.
+const (
+	Node      = "urn:xmpp:invite#invite"
+	PageField = "landing-url"
+)
+
 // MaxUses is how often an invitation may be used at most.
 const MaxUses = 1000
 
