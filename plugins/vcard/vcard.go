@@ -126,7 +126,9 @@ func (s *service) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict,
 	case packet.Local(p.To) == "":
 		body = inForm(s.host, vcard.Is4(&el))
 	default:
-		body, err = s.get(ctx, p, vcard.Is4(&el))
+		if body, err = s.get(ctx, p.To, vcard.Is4(&el)); err == nil && body == nil {
+			err = noCard(p)
+		}
 	}
 	if err != nil {
 		return packet.Pass, err
@@ -159,9 +161,9 @@ func inForm(card []byte, four bool) []byte {
 	return vcard.To4(nil, &el)
 }
 
-// get returns a card. Who has none cannot be told from who does not exist.
-func (s *service) get(ctx context.Context, p *packet.Packet, four bool) ([]byte, error) {
-	items, err := s.store.GetAll(ctx, p.To, storage, tempKey, fourKey)
+// get returns a card, nil if there is none.
+func (s *service) get(ctx context.Context, owner string, four bool) ([]byte, error) {
+	items, err := s.store.GetAll(ctx, owner, storage, tempKey, fourKey)
 	if err != nil {
 		return nil, err
 	}
@@ -174,13 +176,19 @@ func (s *service) get(ctx context.Context, p *packet.Packet, four bool) ([]byte,
 			temp = it.Value
 		}
 	}
-	switch {
-	case temp != nil:
-		return inForm(temp, four), nil
-	case request.IsOwn(p):
-		return nil, packet.Refuse("item-not-found", "")
+	if temp == nil {
+		return nil, nil
 	}
-	return nil, packet.Refuse("service-unavailable", "")
+	return inForm(temp, four), nil
+}
+
+// noCard is what is told of an account without a card: to others it is as if it
+// did not exist.
+func noCard(p *packet.Packet) *packet.Reject {
+	if request.IsOwn(p) {
+		return packet.Refuse("item-not-found", "")
+	}
+	return packet.Refuse("service-unavailable", "")
 }
 
 // set keeps a card, in both forms if it is in the new one.
@@ -201,7 +209,7 @@ func (s *service) set(ctx context.Context, owner string, el *xml.Element) error 
 }
 
 // Explain says what Handle would do.
-func (s *service) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, string) {
+func (s *service) Explain(ctx context.Context, p *packet.Packet) (packet.Verdict, string) {
 	if s.completes(p) {
 		return packet.Pass, "adds which picture " + packet.Bare(p.From) + " has, if any"
 	}
@@ -217,6 +225,20 @@ func (s *service) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, 
 		return packet.Refuses, s.refuse(p, &el).Error()
 	case p.Type == "set":
 		return packet.Claim, "keeps the card of " + p.To
+	case packet.Local(p.To) == "":
+		return packet.Claim, "answers with the card of " + p.To
+	}
+	return s.explainGet(ctx, p, &el)
+}
+
+// explainGet says what comes of a request for a card.
+func (s *service) explainGet(ctx context.Context, p *packet.Packet, el *xml.Element) (packet.Verdict, string) {
+	card, err := s.get(ctx, p.To, vcard.Is4(el))
+	switch {
+	case err != nil:
+		return packet.Claim, "answers with the card of " + p.To + ", if it has one, which storage does not say: " + err.Error()
+	case card == nil:
+		return packet.Refuses, p.To + " has no card, which its sender is told: " + noCard(p).Condition
 	}
 	return packet.Claim, "answers with the card of " + p.To
 }

@@ -152,11 +152,17 @@ func TestWrongArguments(t *testing.T) {
 
 func TestExplains(t *testing.T) {
 	h := sdktest.New(t, plan(`{}`), false)
+	none := packet.Packet{Name: "iq", Type: "get", From: phone, To: ann, Body: []byte(ask)}
+	if s := h.Explain(&none).Sections[0].Steps[0]; s.Verdict != "refuse" || !strings.HasSuffix(s.Why, ": item-not-found") {
+		t.Errorf("without a card: %+v", s)
+	}
+	h.IQ(phone, ann, "set", "<vCard xmlns='vcard-temp'><FN>Ann</FN></vCard>")
 	for _, x := range []struct {
 		p    packet.Packet
 		want string
 	}{
 		{packet.Packet{Name: "iq", Type: "get", To: ann, Body: []byte(ask)}, "claim: answers with the card of ann@example.org"},
+		{packet.Packet{Name: "iq", Type: "get", To: "bob@example.org", Body: []byte(ask)}, "refuse: bob@example.org has no card, which its sender is told: service-unavailable"},
 		{packet.Packet{Name: "iq", Type: "set", To: ann, Body: []byte(ask)}, "claim: keeps the card of ann@example.org"},
 		{packet.Packet{Name: "iq", Type: "set", To: "bob@example.org", Body: []byte(ask)}, "refuse: forbidden"},
 		{packet.Packet{Name: "message", To: ann}, "pass: it is not about a card"},
