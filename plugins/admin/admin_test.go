@@ -423,6 +423,20 @@ func TestSetElsewhere(t *testing.T) {
 	}
 }
 
+// An admin who changes the password of the own account stays, with this session alone.
+func TestOwnPassword(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		const ann = "ann@example.org"
+		s.add(ann)
+		s.do("edit-admin", "adminjids="+ann)
+		s.login(ann + "/desk")
+		s.login(ann + "/phone")
+		const form = "<x xmlns='jabber:x:data' type='submit'><field var='accountjid'><value>" + ann + "</value></field><field var='password'><value>other</value></field></x>"
+		s.expect("changed", s.command(ann+"/desk", "change-user-password", "complete", form), "completed info: ann@example.org has a new password")
+		s.expect("left", s.do("user-stats", "accountjid="+ann), "completed accountjid=ann@example.org rostersize=0 onlineresources=desk")
+	})
+}
+
 // XEP-0133 section 4.29: those whom the file names have others be admins, who cannot
 // do that themselves.
 func TestEditAdmins(t *testing.T) {

@@ -94,6 +94,15 @@ func withAccount(t *testing.T, h *sdktest.Harness) {
 	}
 }
 
+// withDisabled makes carl's account, and disables it.
+func withDisabled(t *testing.T, h *sdktest.Harness) {
+	t.Helper()
+	ctx, store := context.Background(), xdb.New(asker{h}, "test")
+	if err := errors.Join(account.Add(ctx, store, "carl@"+domain, "secret"), account.Disable(ctx, store, "carl@"+domain)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 type asker struct{ h *sdktest.Harness }
 
 func (a asker) Ask(_ context.Context, q *packet.Packet) (*packet.Packet, error) { return a.h.Ask(q) }

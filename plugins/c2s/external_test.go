@@ -52,6 +52,7 @@ func TestXEP0178Clients(t *testing.T) {
 	sdktest.Both(t, p, func(t *testing.T, h *sdktest.Harness) {
 		address := listening(h)
 		withAccount(t, h)
+		withDisabled(t, h)
 		for _, c := range []struct {
 			name      string
 			authority *sdktest.Authority
@@ -70,6 +71,7 @@ func TestXEP0178Clients(t *testing.T) {
 			{"of another host", ours, client, []string{"ann@example.net"}, "", "<not-authorized"},
 			{"a host, no account", ours, client, []string{"example.org"}, "", "<not-authorized"},
 			{"no such account", ours, client, []string{"nobody@example.org"}, "", "<not-authorized"},
+			{"a disabled account", ours, client, []string{"carl@example.org"}, "", "<account-disabled"},
 			{"a name in DNS", ours, client, nil, "ann@example.org", "<not-authorized"},
 			{"not for clients", ours, x509.ExtKeyUsageServerAuth, []string{"ann@example.org"}, "", "<invalid-mechanism"},
 			{"of another authority", sdktest.NewAuthority(t), client, []string{"ann@example.org"}, "", "<invalid-mechanism"},

@@ -101,6 +101,7 @@ func TestBearer(t *testing.T) {
 	sdktest.Both(t, p, func(t *testing.T, h *sdktest.Harness) {
 		address := listening(h)
 		withAccount(t, h)
+		withDisabled(t, h)
 		for _, test := range []struct {
 			name, key string
 			claims    map[string]any
@@ -112,6 +113,7 @@ func TestBearer(t *testing.T) {
 			{"another issuer", "one", map[string]any{"iss": "https://elsewhere.example"}, sasl.NotAuthorized},
 			{"another host", "one", map[string]any{"sub": "ann@elsewhere.example"}, sasl.NotAuthorized},
 			{"nobody", "one", map[string]any{"sub": "bob"}, sasl.NotAuthorized},
+			{"disabled", "one", map[string]any{"sub": "carl"}, sasl.AccountDisabled},
 			{"no name", "one", map[string]any{"sub": nil}, sasl.NotAuthorized},
 			{"a name that is a number", "one", map[string]any{"name": 7, "sub": ""}, sasl.NotAuthorized},
 			{"no end", "one", map[string]any{"exp": nil}, sasl.NotAuthorized},
