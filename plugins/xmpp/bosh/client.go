@@ -21,9 +21,10 @@ import (
 
 // Limits of the client's side.
 const (
-	maxUnread   = 256 << 10 // bytes that wait to be read, more are not asked for
-	maxResponse = 4 << 20   // bytes
-	attempts    = 5         // to have one request answered
+	maxUnread   = 256 << 10        // bytes that wait to be read, more are not asked for
+	maxResponse = 4 << 20          // bytes
+	attempts    = 5                // to have one request answered
+	longest     = 60 * time.Second // that the server may keep a request, and as long again until it is lost
 )
 
 // A client is the client's side of a session. What is written is taken apart into
@@ -188,10 +189,11 @@ func (c *client) next() (text []byte, rid int64, ok bool) {
 	defer c.mu.Unlock()
 	for {
 		idle := c.underWay == 0 && c.sid != "" && len(c.in) < maxUnread
+		due := len(c.waiting) > 0 && c.underWay < c.requests && (len(c.in) < maxUnread || c.waiting[0].ends)
 		switch {
 		case c.err != nil || c.ends:
 			return nil, 0, false
-		case len(c.waiting) > 0 && c.underWay < c.requests, idle:
+		case due, idle:
 			var d draft
 			if len(c.waiting) > 0 {
 				d = c.take()
@@ -228,7 +230,7 @@ func (c *client) text(d *draft) []byte {
 		attrs = xml.AppendAttr(attrs, "sid", c.sid)
 	case d.open != nil:
 		for _, a := range []struct{ name, value string }{
-			{"content", "text/xml; charset=utf-8"}, {"ver", "1.11"}, {"wait", "60"}, {"hold", "1"}, {"from", d.open.From.String()},
+			{"content", "text/xml; charset=utf-8"}, {"ver", "1.11"}, {"wait", strconv.Itoa(int(longest / time.Second))}, {"hold", "1"}, {"from", d.open.From.String()},
 		} {
 			if a.value != "" {
 				attrs = xml.AppendAttr(attrs, a.name, a.value)
@@ -269,7 +271,9 @@ func (c *client) request(text []byte) ([]byte, error) {
 var errAgain = errors.New("bosh: the server wants the request once more")
 
 func (c *client) post(text []byte) ([]byte, error) {
-	q, err := http.NewRequestWithContext(c.ctx, http.MethodPost, c.url, bytes.NewReader(text))
+	ctx, cancel := context.WithTimeout(c.ctx, 2*longest)
+	defer cancel()
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(text))
 	if err != nil {
 		return nil, err
 	}

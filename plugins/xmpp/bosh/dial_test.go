@@ -164,3 +164,25 @@ func TestDialDeadlines(t *testing.T) {
 		}
 	}
 }
+
+// A client that does not read is not sent more and more, and goes on when it reads.
+func TestDialIsNotFlooded(t *testing.T) {
+	s := serve(t, nil)
+	c := dial(t, s.URL)
+	c.say(header)
+	c.hear("stream", "features")
+	c.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	text, said := strings.Repeat("x", 9000), 0
+	for err := error(nil); err == nil; said++ {
+		if said == 100 {
+			t.Fatal("all is taken, though nothing is read")
+		}
+		_, err = io.WriteString(c.conn, "<echo>"+text+"</echo>")
+	}
+	c.conn.SetWriteDeadline(time.Now().Add(30 * time.Second))
+	for range said {
+		c.hear("echo " + text)
+	}
+	c.say("<echo>last</echo>")
+	c.hear("echo last")
+}
