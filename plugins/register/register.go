@@ -58,7 +58,7 @@ func define() module.Module {
 		module.On(packet.Normal, packet.Session), New)
 	m.Needs = module.On(packet.Normal, packet.Session, packet.XDB)
 	m.XEPs = []module.XEP{
-		{Number: 77, Name: "In-Band Registration", Version: "2.4", Note: "a username and a password, without data forms"},
+		{Number: 77, Name: "In-Band Registration", Version: "2.4", Note: "a username and a password"},
 		{Number: 379, Name: "Pre-Authenticated Roster Subscription", Version: "0.3.3", Note: "the server answers for its users"},
 		{Number: 401, Name: "Ad-hoc Account Invitation Generation", Version: "0.6.0"},
 		{Number: 445, Name: "Pre-Authenticated In-Band Registration", Version: "0.2.0"},

@@ -164,7 +164,7 @@ const get = "<iq type='get' id='r' to='example.org'><query xmlns='jabber:iq:regi
 func TestRegister(t *testing.T) {
 	sdktest.Both(t, plan(`{"who":"anybody","limit":{"per_address":0}}`), func(t *testing.T, h *sdktest.Harness) {
 		s := run(t, h)
-		if got, want := s.raw(get), "<iq from='example.org' type='result' id='r'><query xmlns='jabber:iq:register'><instructions>Choose a username and a password.</instructions><username/><password/></query></iq>"; got != want {
+		if got, want := s.raw(get), "<iq from='example.org' type='result' id='r'><query xmlns='jabber:iq:register'><instructions>Choose a username and a password.</instructions><username/><password/><x xmlns='jabber:x:data' type='form'>"; !strings.HasPrefix(got, want) {
 			t.Errorf("the fields are %s\nwant %s", got, want)
 		}
 		c, err := s.login(session.Account{Register: true}, "ann", "one password")
@@ -199,6 +199,29 @@ func TestRegister(t *testing.T) {
 			}
 		}
 	})
+}
+
+// XEP-0077 section 4: with a form, to register and to change the password.
+func TestRegisterByForm(t *testing.T) {
+	const filled = "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>jabber:iq:register</value></field>" +
+		"<field var='username'><value>ann</value></field><field var='password'><value>one password</value></field></x></query>"
+	s := run(t, sdktest.New(t, plan(`{"who":"anybody"}`), false))
+	if got := s.raw("<iq type='set' id='r'>" + filled + "</iq>"); !strings.Contains(got, "type='result' id='r'/>") {
+		t.Fatalf("to register: %s", got)
+	}
+	c, err := s.login(session.Account{}, "ann", "one password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got := s.ask(c, "set", strings.Replace(filled, "one password", "another password", 1)); got != "result" {
+		t.Errorf("to change the password: %s", got)
+	}
+	if again, err := s.login(session.Account{}, "ann", "another password"); err != nil {
+		t.Errorf("with the other password: %v", err)
+	} else {
+		again.Close()
+	}
 }
 
 // Who has registered has said nothing yet: the session begins with the login.

@@ -28,22 +28,29 @@ type Request struct {
 	Remove   bool
 }
 
-// Parse reads the query of an IQ of type set. The error is a *stanza.Error, that of
+// Parse reads the query of an IQ of type set, with plain fields or with a data form
+// (XEP-0077 section 4), which comes before them. The error is a *stanza.Error, that of
 // the tables in XEP-0077 section 3.
 func Parse(el *xml.Element) (r Request, err error) {
 	if !el.Is("query", NS) {
 		return r, &stanza.Error{Condition: stanza.BadRequest}
 	}
-	n := 0
+	n, filled := 0, false
 	for child := range el.Elements() {
 		n++
 		switch {
+		case child.Is("remove", NS):
+			r.Remove = true
+		case filled: // plain fields beside it do not count
 		case child.Is("username", NS):
 			r.Username = child.Text()
 		case child.Is("password", NS):
 			r.Password = child.Text()
-		case child.Is("remove", NS):
-			r.Remove = true
+		case isForm(&child):
+			if err := r.fill(&child); err != nil {
+				return Request{}, err
+			}
+			filled = true
 		}
 	}
 	switch {
@@ -67,12 +74,14 @@ func (r *Request) Append(dst []byte) []byte {
 	return xml.AppendEnd(dst, "query")
 }
 
-// AppendFields writes what a host asks of who registers.
+// AppendFields writes what a host asks of who registers: plain fields, and a form of the
+// same.
 func AppendFields(dst []byte, instructions string) []byte {
 	dst = xml.AppendStart(dst, "query", NS)
 	dst = xml.AppendElement(dst, "instructions", "", instructions)
 	dst = xml.AppendEmpty(dst, "username", "")
 	dst = xml.AppendEmpty(dst, "password", "")
+	dst = fields(instructions).Append(dst)
 	return xml.AppendEnd(dst, "query")
 }
 
