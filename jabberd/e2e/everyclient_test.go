@@ -159,10 +159,6 @@ func (w way) chat(t *testing.T, addr string, ann, bob clients.Login) {
 	b.Hear(ann.JID, "for later")
 	a.AwaitPresence(bob.JID, "")
 	b.AwaitContact(ann.JID)
-	if page, ok := b.(clients.Converse); ok {
-		page.Screenshot(filepath.Join(binaries(t), "screenshots", strings.NewReplacer(", ", "-", " ", "-").Replace(w.String())+".png"))
-	}
-
 	line.Cut()
 	if w.back == nil {
 		a.AwaitPresence(bob.JID, "unavailable")
@@ -179,6 +175,9 @@ func (w way) chat(t *testing.T, addr string, ann, bob clients.Login) {
 	a.Hear(bob.JID, "was I out?")
 	if a.Gone(bob.JID) != 1 {
 		t.Errorf("%s was seen to leave, though its session went on", bob.JID)
+	}
+	if page, ok := b.(clients.Converse); ok {
+		page.Screenshot(filepath.Join(binaries(t), "screenshots", strings.NewReplacer(", ", "-", " ", "-").Replace(w.String())+".png"))
 	}
 	b.Leave()
 	a.AwaitPresence(bob.JID, "unavailable")
