@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -264,8 +266,7 @@ func (r *running) anew(before time.Time) (s server.Status) {
 	return s
 }
 
-// TestNobodyElseHalts has a client give an order that only the server itself may, and
-// has the server refuse to begin anew with a configuration that is wrong.
+// TestNobodyElseHalts has a client give an order that only the server itself may.
 func TestNobodyElseHalts(t *testing.T) {
 	r := start(t, "jabberd/e2e/testdata/admin.hcl", map[string]string{"isolation": "none"})
 	r.user("bob@localhost")
@@ -277,4 +278,44 @@ func TestNobodyElseHalts(t *testing.T) {
 			t.Errorf("an order to %s: %v", to, err)
 		}
 	}
+}
+
+// TestNoRestartWithMistakes has a server go on whose file is wrong, until it is right.
+func TestNoRestartWithMistakes(t *testing.T) {
+	everyIsolation(t, func(t *testing.T, vars map[string]string) {
+		text, err := os.ReadFile("testdata/admin.hcl")
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "admin.hcl")
+		write := func(more string) {
+			t.Helper()
+			if err := os.WriteFile(path, append(slices.Clone(text), more...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("")
+		root, err := filepath.Abs("../..")
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := filepath.Rel(root, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := start(t, file, vars)
+		ann := clients.Slixmpp(t, r.user("ann@localhost"))
+		before := r.status()
+		write("service \"more\" {\n  load \"nothing\" {}\n}\n")
+		if out, err := r.jabberd("restart"); err == nil || !strings.Contains(out, "would not begin anew") || !strings.Contains(out, "admin.hcl:") {
+			t.Errorf("%v, %s", err, out)
+		}
+		done := ann.Command("localhost", adminNode+"restart", map[string]any{"delay": "0"})
+		if len(done.Notes) != 1 || done.Notes[0].Type != "error" || !strings.Contains(done.Notes[0].Text, "would not begin anew") {
+			t.Errorf("%+v", done)
+		}
+		write("")
+		r.must("restart")
+		r.anew(before.Started)
+	})
 }
