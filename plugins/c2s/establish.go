@@ -15,6 +15,7 @@ import (
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/registration"
+	"github.com/jabberii/server/plugins/xmpp/sasl"
 	"github.com/jabberii/server/plugins/xmpp/session"
 	"github.com/jabberii/server/plugins/xmpp/stanza"
 	"github.com/jabberii/server/plugins/xmpp/stream"
@@ -77,13 +78,21 @@ func (c *conn) establish(ctx context.Context, in session.Inline) (e session.Esta
 			return e, err
 		}
 		if a.Name != "bound" {
-			return e, fmt.Errorf("bind: %w", stanza.ParseError(a.Body))
+			return e, noSession(&a)
 		}
 		e.Out, e.Managed = element.Append(e.Out, plain(a)), isManaging(&a)
 		e.Address, err = jid.Parse(a.To)
 		return e, err
 	}
 	return e, nil
+}
+
+// noSession is why a login fails that is fine but for its session, such as one too
+// many. XEP-0386 has no answer for that. Of what a login may fail with, this one has
+// clients try again later, and keep their password and their token.
+func noSession(a *packet.Packet) error {
+	why := stanza.ParseError(a.Body)
+	return &sasl.Failure{Condition: sasl.TemporaryAuthFailure, Text: why.Text, Cause: fmt.Errorf("bind: %w", why)}
 }
 
 // hold makes the connection one that asks sessions within the login, for an account or,

@@ -1,6 +1,7 @@
 package c2s_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -211,6 +212,40 @@ func TestQuickLoginAfterTheSessionHasEnded(t *testing.T) {
 			rest = after
 		}
 	})
+}
+
+// A client whose login is fine, but that gets no session, is told why, and may try
+// again on the same stream: here it comes when another has gone.
+func TestQuickLoginWithoutASession(t *testing.T) {
+	p := whole("{" + directTLS + "}")
+	p.Sections[1] = sdktest.Service("users", sdktest.Host(domain), sdktest.Block("sm", `{"max_sessions":1}`))
+	sdktest.Both(t, p, func(t *testing.T, h *sdktest.Harness) {
+		address := listening(h)
+		withAccount(t, h)
+		const bind = "<bind xmlns='urn:xmpp:bind:0'/></authenticate>"
+		one, in := talkTLS(t, address, loginWith+bind)
+		until(t, in, "</success>")
+		two, in2 := talkTLS(t, address, loginWith+bind)
+		const refused = "<failure xmlns='urn:xmpp:sasl:2'><temporary-auth-failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>" +
+			"<text xml:lang='en'>the account has too many sessions</text></failure>"
+		until(t, in2, refused)
+		io.WriteString(one, closed)
+		h.Logged("session.closed")
+		_, again, _ := strings.Cut(loginWith, "'http://etherx.jabber.org/streams'>")
+		io.WriteString(two, again+bind)
+		until(t, in2, "</success>")
+	})
+}
+
+// talkTLS is talk in TLS.
+func talkTLS(t *testing.T, address, say string) (io.Writer, *bufio.Reader) {
+	t.Helper()
+	conn := dialTLS(t, address)
+	conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.WriteString(conn, say); err != nil {
+		t.Fatal(err)
+	}
+	return conn, bufio.NewReader(conn)
 }
 
 // Stream management that began within the login is not offered again: some clients
