@@ -55,7 +55,7 @@ func (c *conn) interrupt() {
 // clear is told; its empty socket takes that without waiting.
 func (s *Service) turnAway(nc net.Conn, direct bool) {
 	if !direct {
-		h := stream.Header{NS: ns.Client, ID: stream.NewID(), Version: stream.Version}
+		h := stream.Header{NS: ns.Client, ID: stream.NewID(), Version: stream.Version, Lang: stream.Lang}
 		e := &stream.Error{Condition: stream.ResourceConstraint, Text: "too many connections", Lang: "en"}
 		nc.SetWriteDeadline(time.Now().Add(farewell / 10))
 		nc.Write(append(e.Append(h.Append(nil)), stream.Close...))

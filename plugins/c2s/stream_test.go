@@ -49,7 +49,8 @@ func TestRFC6120StreamErrors(t *testing.T) {
 		{"4.7.1 from of the own account", header + plainAs("ann", "secret") + strings.Replace(header, "to=", "from='ann@example.org/x' to=", 1) + closed, []string{"<success", "to='ann@example.org/x'", "<bind"}, "error"},
 		{"4.7.2 no to", strings.Replace(header, "to='example.org'", "", 1), []string{"<stream:stream", "<improper-addressing"}, "features"},
 		{"4.7.3 ids differ", header + plainAs("ann", "secret") + header + closed, nil, "error"},
-		{"4.7.4 language", strings.Replace(header, "to=", "xml:lang='de' to=", 1) + closed, []string{"xml:lang='de'"}, "error"},
+		{"4.7.4 a language that the server does not speak", strings.Replace(header, "to=", "xml:lang='de' to=", 1) + closed, []string{"xml:lang='en'"}, "xml:lang='de'"},
+		{"4.7.4 no language", header + closed, []string{"xml:lang='en'"}, "error"},
 		{"4.7.5 no version", strings.Replace(headless, " version='1.0'", "", 1) + closed, []string{"version='1.0'", "<unsupported-version"}, "features"},
 		{"4.7.5 a higher version", strings.Replace(headless, "version='1.0'", "version='1.10'", 1) + closed, []string{"version='1.0'", "<stream:features"}, "error"},
 		{"4.8.1 namespace of the stream", strings.Replace(header, "etherx", "other", 1), []string{"<stream:stream", "<invalid-namespace"}, "features"},
@@ -102,6 +103,9 @@ func TestRFC6120StreamErrors(t *testing.T) {
 				}
 				if rest != "" || strings.Count(out, closed) != 1 || c.not != "" && strings.Contains(out, c.not) {
 					t.Errorf("there should be no %q, and one end, in\n%s", c.not, out)
+				}
+				if strings.Count(out, "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'") != strings.Count(out, "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>") {
+					t.Errorf("4.9.2: a text without its language in\n%s", out)
 				}
 			})
 		}

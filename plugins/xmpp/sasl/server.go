@@ -193,12 +193,12 @@ func (s *Server) Authzid() string { return s.authzid }
 // Step takes what the client sent and makes the challenge, or, when done, the data
 // that goes with the success (nil if there is none). Nil is a client that sent
 // no initial response, which is not the same as an empty one; it is given an empty
-// challenge. An error is always a *Failure and ends the exchange.
+// challenge, except for ANONYMOUS, which needs nothing of it (XEP-0175 example 3). An error is always a *Failure and ends the exchange.
 func (s *Server) Step(ctx context.Context, response []byte) (challenge []byte, done bool, err error) {
 	if s.next == nil {
 		return nil, true, &Failure{Condition: MalformedRequest, Cause: errOver}
 	}
-	if response == nil {
+	if response == nil && s.mechanism != Anonymous {
 		return []byte{}, false, nil
 	}
 	if err := checkLength(response); err != nil {

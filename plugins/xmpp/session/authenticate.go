@@ -104,7 +104,7 @@ func (n *Negotiator) authenticate(client *sasl.Client) error {
 				n.Write(xml.AppendEmpty(nil, "abort", ns.SASL))
 				return err
 			}
-			out = xml.AppendElement(nil, "response", ns.SASL, encode(response))
+			out = xml.AppendElement(nil, "response", ns.SASL, base64.StdEncoding.EncodeToString(response))
 		case "success":
 			return believe(client, done, text(t))
 		case "failure":
@@ -145,7 +145,9 @@ func failure(t *xml.Token) error {
 	return f
 }
 
-// encode writes a message as the stream carries it: base64, and "=" for an empty one.
+// encode writes a message that might also not be there, the initial response or what
+// comes with success: base64, and "=" for an empty one (RFC 6120 sections 6.4.2 and
+// 6.4.6). Between them an empty message is an empty element.
 func encode(message []byte) string {
 	if len(message) == 0 {
 		return "="
@@ -283,7 +285,7 @@ func (o *offerSASL) feed(ctx context.Context, r *Receiver, t *xml.Token) ([]byte
 		return nil, err
 	}
 	if !done {
-		return xml.AppendElement(nil, "challenge", ns.SASL, encode(out)), nil
+		return xml.AppendElement(nil, "challenge", ns.SASL, base64.StdEncoding.EncodeToString(out)), nil
 	}
 	if r.account, err = r.authenticated(o.host, r.exchange); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/jabberii/server/plugins/xmpp/ns"
@@ -57,7 +58,7 @@ func (c Condition) Defined() bool {
 type Error struct {
 	Condition Condition
 	Text      string // for people, may be empty
-	Lang      string // of the text
+	Lang      string // of the text; "" is [Lang]
 	Host      string // with SeeOtherHost: where to connect instead, host or host:port
 	App       []byte // an element that says more, self-contained; nil is none
 }
@@ -82,7 +83,7 @@ func (e *Error) Append(dst []byte) []byte {
 	dst = append(dst, "<stream:error xmlns:stream='"+ns.Stream+"'>"...)
 	dst = xml.AppendElement(dst, string(condition), ns.StreamErrors, host)
 	if e.Text != "" {
-		dst = xml.AppendElement(dst, "text", ns.StreamErrors, e.Text, "xml:lang", e.Lang)
+		dst = xml.AppendElement(dst, "text", ns.StreamErrors, e.Text, "xml:lang", cmp.Or(e.Lang, Lang))
 	}
 	dst = append(dst, e.App...)
 	return append(dst, "</stream:error>"...)

@@ -28,6 +28,10 @@ import (
 // as components send it, is of the time before.
 const Version = "1.0"
 
+// Lang is the language of our own texts: it is what the receiving side answers with in
+// its header (RFC 6120 section 4.7.4), whatever the initiating side speaks.
+const Lang = "en"
+
 // Close ends a stream, on TCP.
 const Close = "</stream:stream>"
 
@@ -80,12 +84,12 @@ func (h Header) appendAttrs(dst []byte) []byte {
 	return dst
 }
 
-// Reply is the header of the way back: to and from are exchanged, namespace and
-// language stay, the version is the lower one of theirs and ours, and there is a
-// new id.
+// Reply is the header of the way back: to and from are exchanged, the namespace
+// stays, the version is the lower one of theirs and ours, the language is [Lang],
+// and there is a new id.
 func (h Header) Reply() Header {
 	h.To, h.From = h.From, h.To
-	h.ID = NewID()
+	h.ID, h.Lang = NewID(), Lang
 	if n, _ := major(h.Version); n >= 1 {
 		h.Version = Version
 	}

@@ -27,7 +27,7 @@ func ExampleHeader() {
 	fmt.Println(strings.ReplaceAll(string(out), "><", ">\n<"))
 	// Output:
 	// <?xml version='1.0'?>
-	// <stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='example.org' id='1' version='1.0'>
+	// <stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='example.org' id='1' version='1.0' xml:lang='en'>
 	// <stream:features xmlns:stream='http://etherx.jabber.org/streams'>
 	// <starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'>
 	// <required/>
@@ -112,7 +112,7 @@ func TestReply(t *testing.T) {
 			t.Errorf("the id is %q", got.ID)
 		}
 		got.ID = ""
-		if want := (stream.Header{NS: ns.Client, To: h.From, From: h.To, Version: ours, Lang: "de"}); got != want {
+		if want := (stream.Header{NS: ns.Client, To: h.From, From: h.To, Version: ours, Lang: "en"}); got != want {
 			t.Errorf("version %q: %+v, want %+v", theirs, got, want)
 		}
 	}
