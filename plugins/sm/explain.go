@@ -178,6 +178,8 @@ func explainPresence(a *account, p *packet.Packet) (packet.Verdict, string) {
 	case resource != "":
 		x := a.bound(resource)
 		return packet.Claim, "it goes to " + x.text() + a.waitingText([]*session{x}, p)
+	case p.Type == "error":
+		return packet.Claim, a.presenceText() + "; it goes to all that are available or have asked for the roster" + a.waitingText(a.sessions, p)
 	}
 	return packet.Claim, a.presenceText() + "; it goes to all that are available" + a.waitingText(a.sessions, p)
 }

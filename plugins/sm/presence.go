@@ -256,8 +256,6 @@ func (s *Service) presence(ctx context.Context, p *packet.Packet) (packet.Verdic
 		return s.subscriptionFrom(ctx, p)
 	case p.Type == "probe":
 		return s.probedBy(ctx, p)
-	case p.Type == "error" && packet.Resource(p.To) == "":
-		return packet.Claim, nil
 	}
 	a := s.accounts.lock(packet.Bare(p.To))
 	if a == nil {
@@ -270,8 +268,10 @@ func (s *Service) presence(ctx context.Context, p *packet.Packet) (packet.Verdic
 			targets = append(targets, x)
 		}
 	} else {
+		// An error is of what the server sent in the account's name, a request for a
+		// subscription for example, which those have seen that see the roster.
 		for _, x := range a.sessions {
-			if x.presence != nil {
+			if x.presence != nil || x.interested && p.Type == "error" {
 				targets = append(targets, x)
 			}
 		}

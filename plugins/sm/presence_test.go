@@ -115,7 +115,7 @@ func TestIncomingPresence(t *testing.T) {
 		{`<presence from='room@elsewhere/x' to='ann@localhost/quiet'/>`, "", "presence room@elsewhere/x>ann@localhost/quiet", ""},
 		{`<presence from='room@elsewhere/x' to='ann@localhost/gone'/>`, "", "", ""},
 		{`<presence from='room@elsewhere/x' to='ann@localhost/phone' type='error'/>`, "presence:error room@elsewhere/x>ann@localhost/phone", "", ""},
-		{`<presence from='room@elsewhere/x' to='ann@localhost' type='error'/>`, "", "", ""},
+		{`<presence from='room@elsewhere/x' to='ann@localhost' type='error'/>`, "presence:error room@elsewhere/x>ann@localhost", "", ""},
 		{`<presence from='bob@elsewhere/x' to='nobody@localhost'/>`, "", "", ""},
 		{`<presence from='bob@elsewhere' to='nobody@localhost' type='subscribe'/>`, "", "", ""},
 		{`<presence from='eve@elsewhere' to='ann@localhost' type='subscribed'/>`, "", "", ""},
@@ -144,6 +144,27 @@ func TestIncomingPresence(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who asks for a subscription does so in the name of the account, so that an error
+// comes to that. It is for those who see the roster, which says that it was asked for.
+func TestErrorOfASubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{}`, "ann@localhost")
+		ann, tablet := w.available("ann@localhost/phone", 0), w.available("ann@localhost/tablet", 0)
+		watching, quiet := w.login("ann@localhost/watching"), w.login("ann@localhost/quiet")
+		watching.send(`<iq type='get' id='1'><query xmlns='jabber:iq:roster'/></iq>`)
+		ann.send(`<presence type='subscribe' id='s' to='x@nowhere.test'/>`)
+		for _, c := range []*conn{ann, tablet, watching} {
+			c.take()
+		}
+		w.incoming(`<presence type='error' id='s' from='x@nowhere.test' to='ann@localhost'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>`)
+		for _, c := range []*conn{ann, tablet, watching} {
+			expect(t, c.address, c.got(), "presence:error x@nowhere.test>ann@localhost service-unavailable")
+		}
+		expect(t, quiet.address, quiet.got())
+		expect(t, "elsewhere, where an error is never answered", w.elsewhere(), "presence:subscribe ann@localhost>x@nowhere.test")
+	})
 }
 
 // words is the list of one text, empty without.
