@@ -15,6 +15,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/server"
 	"github.com/jabberii/server/plugins/sdk/account"
+	"github.com/jabberii/server/plugins/sdk/invite"
 	"github.com/jabberii/server/plugins/sdk/sessions"
 	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/plugins/xmpp/jid"
@@ -53,7 +54,7 @@ func (p *program) user() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := account.Remove(cmd.Context(), store(), j.String(), forgetting(server.Dial(*socket), j)); err != nil {
+				if err := account.Remove(cmd.Context(), store(), j.String(), forgetting(server.Dial(*socket), store(), j)); err != nil {
 					return err
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is removed, with all that was stored for it\n", j)
@@ -64,12 +65,15 @@ func (p *program) user() *cobra.Command {
 }
 
 // forgetting has the session manager of an account end its sessions and tell its
-// contacts, if there is one.
-func forgetting(c *server.Client, j jid.JID) func(context.Context) error {
-	return ifServed(func(ctx context.Context) error {
+// contacts, if there is one, and takes back its invitations.
+func forgetting(c *server.Client, store *xdb.Store, j jid.JID) func(context.Context) error {
+	forget := ifServed(func(ctx context.Context) error {
 		_, err := sessions.Forget(ctx, c, j.String(), nil)
 		return err
 	})
+	return func(ctx context.Context) error {
+		return errors.Join(forget(ctx), invite.Forget(ctx, store, j.String()))
+	}
 }
 
 // ifServed is what a session manager is asked, without an error if there is none.

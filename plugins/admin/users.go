@@ -7,6 +7,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/account"
+	"github.com/jabberii/server/plugins/sdk/invite"
 	"github.com/jabberii/server/plugins/sdk/sessions"
 	"github.com/jabberii/server/plugins/xmpp/command"
 	"github.com/jabberii/server/plugins/xmpp/form"
@@ -119,7 +120,7 @@ func (s *service) deleteUser(ctx context.Context, address string) (string, error
 	}
 	return "", account.Remove(ctx, s.store, address, func(ctx context.Context) error {
 		_, err := sessions.Forget(ctx, s.asker, address, nil)
-		return err
+		return errors.Join(err, invite.Forget(ctx, s.store, address))
 	})
 }
 

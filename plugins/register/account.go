@@ -6,6 +6,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/account"
+	"github.com/jabberii/server/plugins/sdk/invite"
 	"github.com/jabberii/server/plugins/sdk/request"
 	"github.com/jabberii/server/plugins/sdk/sessions"
 	"github.com/jabberii/server/plugins/xmpp/jid"
@@ -79,7 +80,7 @@ func (s *service) remove(ctx context.Context, p *packet.Packet, owner string) er
 	}
 	err := account.Remove(ctx, s.store, owner, func(ctx context.Context) error {
 		_, err := sessions.Forget(ctx, s.asker, owner, p)
-		return err
+		return errors.Join(err, invite.Forget(ctx, s.store, owner))
 	})
 	if again && errors.Is(err, account.ErrNone) {
 		return nil

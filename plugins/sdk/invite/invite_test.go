@@ -209,3 +209,38 @@ func TestList(t *testing.T) {
 		t.Errorf("%d of the server are open, %v", n, err)
 	}
 }
+
+// Who has the name of a removed account has not made its invitations.
+func TestForget(t *testing.T) {
+	s := store()
+	if err := account.Add(t.Context(), s, "ann@example.org", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	anns := made(t, s, invite.Invitation{By: "ann@example.org", Contact: true})
+	made(t, s, invite.Invitation{By: "ann@example.org", Register: true, Username: "carl"})
+	anothers := made(t, s, invite.Invitation{By: "ann2@example.org", Contact: true})
+	err := account.Remove(t.Context(), s, "ann@example.org", func(ctx context.Context) error { return invite.Forget(ctx, s, "ann@example.org") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := account.Add(t.Context(), s, "ann@example.org", "another's"); err != nil {
+		t.Fatal(err)
+	}
+	if i, err := invite.Get(t.Context(), s, host, anns.Token); !errors.Is(err, invite.ErrNone) {
+		t.Errorf("the next ann has made %+v, %v", i, err)
+	}
+	if token, err := invite.Reserved(t.Context(), s, host, "carl"); token != "" || err != nil {
+		t.Errorf("the name that ann has kept is kept: %s, %v", token, err)
+	}
+	left := 0
+	err = invite.List(t.Context(), s, host, "", func(i *invite.Invitation) bool {
+		left++
+		if i.Token != anothers.Token {
+			t.Errorf("left is %+v", i)
+		}
+		return true
+	})
+	if err != nil || left != 1 {
+		t.Errorf("%d are left, %v", left, err)
+	}
+}

@@ -2,10 +2,12 @@ package invite
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
@@ -48,6 +50,26 @@ func List(ctx context.Context, store *xdb.Store, host, by string, f func(*Invita
 			return nil
 		}
 	}
+}
+
+// Forget takes away all invitations by an account, which is about to have no account any
+// more: who has the name next has not made them. That there is nothing that keeps
+// invitations is no error.
+func Forget(ctx context.Context, store *xdb.Store, by string) error {
+	host := packet.Domain(by)
+	var list []*Invitation
+	err := List(ctx, store, host, by, func(i *Invitation) bool {
+		list = append(list, i)
+		return true
+	})
+	var reject *packet.Reject
+	if errors.As(err, &reject) && reject.Condition == "service-unavailable" {
+		return nil
+	}
+	for _, i := range list {
+		err = errors.Join(err, i.remove(ctx, store))
+	}
+	return err
 }
 
 // Open counts the invitations by an account that can still be used.
