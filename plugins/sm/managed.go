@@ -229,6 +229,9 @@ func (s *Service) next(x *session, p *packet.Packet) bool {
 	}
 	switch {
 	case m.hello != nil:
+		if x.given {
+			return false // spoolPage drains
+		}
 		if s.clock.now() < m.after {
 			s.clock.wake(x, m.after)
 			return false

@@ -288,6 +288,51 @@ func TestEnableAfterStanzasOfOthers(t *testing.T) {
 	})
 }
 
+// A client that enables stream management while it is given offline messages gets
+// those that nobody counts first, however long that takes, and all others counted.
+func TestEnableAmidOfflineMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{}`, "ann@localhost")
+		for i := 1; i <= 120; i++ {
+			w.incoming(`<message type='chat' id='%d' from='bob@elsewhere/x' to='ann@localhost'><body>%d</body></message>`, i, i)
+		}
+		c := w.login("ann@localhost/phone")
+		w.shown = func(p *packet.Packet) {
+			if p.ID == "3" {
+				c.send(`<enable xmlns='%s'/>`, ns.StreamManagement)
+				time.Sleep(5 * time.Second)
+			}
+		}
+		c.send(`<presence/>`)
+		time.Sleep(10 * time.Second)
+		var texts []string
+		counted, enabled := 0, false
+		for _, p := range c.take() {
+			switch {
+			case p.Name == "enabled":
+				enabled = true
+			case p.Name == "message":
+				texts = append(texts, bodies([]packet.Packet{p})...)
+				if enabled {
+					counted++
+				}
+			}
+		}
+		expect(t, "in order", texts, numbers(1, 120)...)
+		if !enabled {
+			t.Fatal("stream management is not enabled")
+		}
+		c.send(`<a xmlns='%s' h='%d'/>`, ns.StreamManagement, counted)
+		for _, p := range c.got() {
+			if strings.HasPrefix(p, "end") {
+				t.Errorf("a client that counts %d messages behind enabled is told %s", counted, p)
+			}
+		}
+		synctest.Wait()
+		expect(t, "left in storage", w.keptFor("ann@localhost"))
+	})
+}
+
 // Counts go round after 32 bits.
 func TestCountsGoRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

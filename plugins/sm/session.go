@@ -24,6 +24,7 @@ type session struct {
 	base  uint64       // sum of these of the connections before
 	heard moment       // when the connection was last heard of
 	ended bool
+	given bool // offline messages are on their way to it that nobody counts
 
 	presence   *shown // as subscribers see it; nil while unavailable
 	priority   int8

@@ -256,12 +256,14 @@ func (s *Service) spoolPage(ctx context.Context, a *account, p *spool, items []x
 		defer a.mu.Unlock()
 		return s.spoolManaged(ctx, a, p, items)
 	}
-	cancelled, conn := p.cancelled, x.conn
-	x.strange = s.clock.now()
-	a.mu.Unlock()
-	if cancelled {
+	if p.cancelled {
+		a.mu.Unlock()
 		return nil
 	}
+	conn := x.conn
+	x.given = true // if its client enables stream management meanwhile, that begins behind them
+	a.mu.Unlock()
+	defer s.gaveDirectly(x)
 	var refused atomic.Bool
 	ended := make(chan struct{})
 	e := s.errand(func() { close(ended) })
@@ -294,6 +296,19 @@ func (s *Service) spoolPage(ctx context.Context, a *account, p *spool, items []x
 	a.mu.Unlock()
 	s.forgetStored(ctx, a)
 	return nil
+}
+
+// gaveDirectly says that what was on its way to a session has reached the
+// connection, or that there is none any more.
+func (s *Service) gaveDirectly(x *session) {
+	x.account.mu.Lock()
+	x.given = false
+	managed := x.isManaged()
+	x.account.mu.Unlock()
+	if managed {
+		s.drain(x)
+		s.source.Flush()
+	}
 }
 
 // spoolManaged is spoolPage for a session with stream management: the messages

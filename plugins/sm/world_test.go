@@ -51,6 +51,7 @@ type world struct {
 	remote []packet.Packet
 	dieIn  int                  // entries until death, 0 is never
 	hold   func(*packet.Packet) // called with what goes elsewhere
+	shown  func(*packet.Packet) // called with what connections are given
 	round  *[]*delivery         // what connections deliver together; see together
 }
 
@@ -269,6 +270,9 @@ func (e *env) handle(p packet.Packet, t *txn) (packet.Outcome, error) {
 	case p.Kind == packet.Session && p.Flags&packet.Down != 0:
 		c := e.w.conn(p.Far)
 		if c != nil && c.down(&p) {
+			if e.w.shown != nil {
+				e.w.shown(&p)
+			}
 			return claimed, nil
 		}
 		return e.bounce(&p, packet.Refuse("item-not-found", ""))
