@@ -264,11 +264,9 @@ func (v *conversation) result(from, to reading, n float64) *Result {
 	lost, unacked := v.open()
 	v.mu.Lock()
 	v.closing.Store(true)
-	for _, c := range v.conns {
-		c.Close(false)
-	}
+	conns := v.conns
 	v.mu.Unlock()
-	v.readers.Wait()
+	hangUp(conns, &v.readers)
 	var sent, bounced uint64
 	for _, p := range v.pairs {
 		sent += p.sentSoFar()

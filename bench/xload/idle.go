@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,7 @@ func idle(l *load) *Result {
 	var failed failures
 	var lost atomic.Int64
 	var closing atomic.Bool
+	var readers sync.WaitGroup
 	v := &talk{load: l}
 	conns := make([]*Conn, l.warm+l.Users)
 	open := func(i int) {
@@ -24,12 +26,12 @@ func idle(l *load) *Result {
 			return
 		}
 		conns[i] = c
-		go func() {
+		readers.Go(func() {
 			if err := v.listen(c); !closing.Load() {
 				lost.Add(1)
 				failed.add(fmt.Errorf("%s: %w", c.User, err))
 			}
-		}()
+		})
 	}
 	each(l.warm, l.workers, l.rate, open)
 	time.Sleep(l.hold) // what the start and the first logins have left is not theirs

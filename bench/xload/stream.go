@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -210,6 +211,25 @@ func (c *Conn) end() {
 		end = c.acks.answer() + end
 	}
 	c.write(end)
+}
+
+// hangUp ends streams that others read, and waits a moment for the server to end
+// them too. A socket that is closed with something unread in it is reset, and then
+// the server does not see the last acknowledgement either: it keeps what it was for,
+// and the next load finds that.
+func hangUp(conns []*Conn, readers *sync.WaitGroup) {
+	for _, c := range conns {
+		if c != nil {
+			c.socket.SetDeadline(time.Now().Add(10 * time.Second))
+			c.end()
+		}
+	}
+	readers.Wait()
+	for _, c := range conns {
+		if c != nil {
+			c.socket.Close()
+		}
+	}
 }
 
 // Close ends the stream, and may wait a moment for the server to end it too:

@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -206,5 +208,59 @@ func TestMissing(t *testing.T) {
 	}
 	if n := (&pair{from: &Conn{}}).missing(); n != 0 {
 		t.Errorf("without acknowledgements %d missing", n)
+	}
+}
+
+// A stream that is hung up is read until the server has ended it, so that what the
+// client has acknowledged last arrives.
+func TestHangUp(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	heard := make(chan string, 1)
+	go func() {
+		socket, err := listener.Accept()
+		if err != nil {
+			heard <- err.Error()
+			return
+		}
+		defer socket.Close()
+		io.WriteString(socket, "<stream:stream>"+strings.Repeat("<message/>", 1000))
+		end := "</stream:stream>"
+		var got []byte
+		for b := make([]byte, 512); !strings.HasSuffix(string(got), end); {
+			n, err := socket.Read(b)
+			if got = append(got, b[:n]...); err != nil {
+				got = append(got, err.Error()...)
+				break
+			}
+		}
+		io.WriteString(socket, strings.Repeat("<message/>", 1000)+end)
+		if _, err := socket.Read(make([]byte, 1)); err != io.EOF {
+			got = append(got, fmt.Sprint(err)...) // a reset
+		}
+		heard <- string(got)
+	}()
+	socket, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Conn{socket: socket, buf: make([]byte, 64), acks: &acks{}}
+	for c.acks.got.Load() < 1000 {
+		if _, err := c.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var readers sync.WaitGroup
+	readers.Go(func() {
+		if err := discard(c); err != errStreamClosed {
+			t.Errorf("the stream ended with %v", err)
+		}
+	})
+	hangUp([]*Conn{nil, c}, &readers)
+	if got, want := <-heard, "<a xmlns='urn:xmpp:sm:3' h='1000'/></stream:stream>"; got != want {
+		t.Errorf("the server heard %q, want %q", got, want)
 	}
 }
