@@ -181,6 +181,9 @@ func sameContent(stored, p *packet.Packet) bool {
 // somebody is typing, or its sender wants it not to be kept (XEP-0334). A hint
 // to keep it is obeyed too.
 func isFleeting(p *packet.Packet) bool {
+	if !bytes.Contains(p.Body, []byte("store")) { // an element's name can be written in one way only
+		return isChatState(p.Body)
+	}
 	for el := range xml.Elements(p.Body, ns.Client) {
 		switch {
 		case el.Is("no-store", ns.Hints):

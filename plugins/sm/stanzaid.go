@@ -2,8 +2,8 @@ package sm
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"math/rand/v2"
 	"strings"
 
@@ -72,13 +72,13 @@ func withoutIDs(body []byte, by string) []byte {
 
 // withID adds an id that nobody can guess.
 func withID(body []byte, by string) []byte {
-	var id [16]byte
+	var id [12]byte // 96 bits, few characters: each costs in the journal, on the way and at the client
 	binary.BigEndian.PutUint64(id[:8], rand.Uint64())
-	binary.BigEndian.PutUint64(id[8:], rand.Uint64())
+	binary.BigEndian.PutUint32(id[8:], rand.Uint32())
 	const start, end = "<stanza-id xmlns='" + ns.StanzaID + "'", "'/>"
-	out := make([]byte, 0, len(body)+len(start)+len(" by='' id='")+len(by)+2*len(id)+len(end)+16)
+	out := make([]byte, 0, len(body)+len(start)+len(" by='' id='")+len(by)+16+len(end)+16)
 	out = append(append(out, body...), start...)
 	out = append(xml.AppendAttr(out, "by", by), " id='"...)
-	out = hex.AppendEncode(out, id[:])
+	out = base64.RawURLEncoding.AppendEncode(out, id[:])
 	return append(out, end...)
 }

@@ -48,7 +48,7 @@ func TestStanzaIDs(t *testing.T) {
 					t.Errorf("%s: %v", who, stanzas)
 				}
 				ids := strings.Join(stanzaIDs(stanzas), " ")
-				if got, found := strings.CutSuffix(want, "own"); !found && ids != want || found && (!strings.HasPrefix(ids, got+own) || len(ids) != len(got+own)+32) {
+				if got, found := strings.CutSuffix(want, "own"); !found && ids != want || found && (!strings.HasPrefix(ids, got+own) || len(ids) != len(got+own)+16) {
 					t.Errorf("%s has %q, want %q", who, ids, want)
 				}
 			}
