@@ -107,7 +107,11 @@ func (c *core) entry(d *delivery) {
 		c.e.log.fallback(&d.p)
 	} else {
 		c.recs = Commit{Stops: c.recs.Stops[:0], Deliveries: append(c.recs.Deliveries[:0], Delivery{Packet: d.p}), Settled: c.settled()}
-		c.send()
+		if d.entry && d.patient {
+			c.peer.CommitLater(&c.recs)
+		} else {
+			c.send()
+		}
 		c.mu.Unlock()
 	}
 	d.group.handled(c.e, d)

@@ -56,7 +56,7 @@ type delivery struct {
 	mark   uint64 // of the walks of this delivery; see Walk.Part
 	named  uint64 // the number at origin
 
-	patient bool // nobody waits for its settlement
+	patient bool // nobody waits for its settlement; of an entry: nor for itself
 
 	inbound *inbound // plugin: it answers a walk of the core
 	group   *group   // plugin: it is part of what answers one

@@ -129,6 +129,10 @@ func (r *Remote) send(k *walk) {
 		rec.Part |= showMark
 	}
 	k.sent = true
+	if d.entry && d.patient {
+		r.peer.WalkLater(rec)
+		return
+	}
 	r.peer.Walk(rec)
 }
 
@@ -371,11 +375,15 @@ func (r *Remote) Rest(pass func()) bool {
 func (r *Remote) enter(w *worker, rec *Delivery) {
 	e := r.e
 	entry := rec.Num == 0 && rec.Packet.Kind == packet.Log
-	if entry && !e.log.admit(&rec.Packet) {
-		return
+	patient := false
+	if entry {
+		now := false
+		if now, patient = e.log.admit(&rec.Packet); !now {
+			return
+		}
 	}
 	d := e.pool.get(&rec.Packet)
-	d.entry = entry
+	d.entry, d.patient = entry, patient
 	if rec.Timeout > 0 {
 		d.deadline = e.clock.after(rec.Timeout)
 	}

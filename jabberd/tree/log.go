@@ -18,6 +18,7 @@ const (
 	maxEntries   = 256
 	maxBacklog   = 10000 - maxEntries
 	fallbackRate = 1000
+	fewEntries   = 32 // in the tree, that may wait until something else is sent
 )
 
 // logs makes log packets of what handlers and the engine itself have to say.
@@ -162,11 +163,13 @@ func (g *logs) entry(p *packet.Packet, loop bool) {
 	case loop || e.stopping.Load():
 		g.fallback(p)
 		return
-	case !g.admit(p):
+	}
+	now, patient := g.admit(p)
+	if !now {
 		return
 	}
 	d := e.pool.get(p)
-	d.entry = true
+	d.entry, d.patient = true, patient
 	w := e.worker()
 	e.deliver(w, d)
 	w.handOff()
@@ -176,12 +179,15 @@ func (g *logs) entry(p *packet.Packet, loop bool) {
 // admit reports whether an entry may enter the tree now. Otherwise it waits
 // until others have ended: the writers of entries do not wait, and what takes
 // them may be slow. When too many wait the oldest is dropped.
-func (g *logs) admit(p *packet.Packet) bool {
+//
+// patient says that it may be a tick late: to wake two processes for each entry
+// costs more than to write it. What warns, or comes in numbers, leaves at once.
+func (g *logs) admit(p *packet.Packet) (now, patient bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.under < maxEntries {
 		g.under++
-		return true
+		return true, g.under <= fewEntries && (p.Type == "info" || p.Type == "debug")
 	}
 	d := g.e.pool.get(p)
 	d.entry = true
@@ -197,7 +203,7 @@ func (g *logs) admit(p *packet.Packet) bool {
 		g.e.counts.dropped[packet.Log].Add(1)
 		g.e.pool.put(oldest)
 	}
-	return false
+	return false, false
 }
 
 // oldest takes the entry that has waited longest; the lock is held.

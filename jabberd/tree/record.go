@@ -19,7 +19,10 @@ type (
 type Peer interface {
 	frame.Peer
 
-	SettleLater(*Settlement) // as Settle, but nobody waits for it: Flush need not send for its sake
+	// As those without Later, but nobody waits for it: Flush need not send for its sake.
+	WalkLater(*Walk)
+	CommitLater(*Commit)
+	SettleLater(*Settlement)
 
 	Flush()     // send what has gathered; it does not wait
 	FlushSoon() // have all sent by somebody else, for whoever has more to do

@@ -2,6 +2,7 @@ package tree_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,6 +23,8 @@ func (nobody) Explain(*tree.Explain)        {}
 func (nobody) Flush()                       {}
 func (nobody) FlushSoon()                   {}
 func (nobody) SettleLater(*tree.Settlement) {}
+func (nobody) WalkLater(*tree.Walk)         {}
+func (nobody) CommitLater(*tree.Commit)     {}
 
 // FuzzStream has an engine hear anything from the other end of its stream: a
 // core from a plugin that it has given packets to, and a plugin from a core.
@@ -106,4 +109,72 @@ func streamRig(t *testing.T) *rig {
 	}
 	t.Cleanup(r.close)
 	return r
+}
+
+// A listing is a process that does not listen. It says what of what is sent to it can
+// be late.
+type listing struct {
+	nobody
+	late chan bool
+}
+
+func (l listing) Walk(*tree.Walk)      { l.late <- false }
+func (l listing) WalkLater(*tree.Walk) { l.late <- true }
+
+// Entries of the log wake nobody, unless they warn or there are many.
+func TestEntriesThatCanWait(t *testing.T) {
+	entry := func(level string) *tree.Commit {
+		return &tree.Commit{Deliveries: []tree.Delivery{{Packet: packet.Packet{Kind: packet.Log, From: "p", Name: "entry", Type: level}}}}
+	}
+	for _, test := range []struct {
+		name    string
+		written []string
+		late    int
+	}{
+		{"what somebody may want to know", []string{"info", "debug"}, 2},
+		{"what somebody should know", []string{"warn", "error"}, 0},
+		{"of an unknown level", []string{"x"}, 0},
+		{"more than few", slices.Repeat([]string{"info"}, 40), 32},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t, map[string]handle{"file": claim}).section(normal("all", packet.Log), []string{"*"}, "l/file")
+			r.launchCore()
+			made, wrong := r.core.Make(r.plan)
+			if len(wrong) > 0 {
+				t.Fatal(wrong)
+			}
+			r.launch("l")
+			other, _ := r.plugins["l"].Make(r.plan)
+			made.Join(other)
+			if err := r.core.Arrange(made); err != nil {
+				t.Fatal(err)
+			}
+			defer r.close()
+			logs := listing{late: make(chan bool, 1000)}
+			r.core.Remote("l").Up(logs, 1)
+			if err := r.core.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.core.Run()
+			r.core.Remote("l").Open()
+			defer r.core.Remote("l").Dead("the test ends")
+			for _, level := range test.written {
+				r.core.Remote("p").OnCommit(entry(level))
+			}
+			late := 0
+			for range test.written {
+				select {
+				case is := <-logs.late:
+					if is {
+						late++
+					}
+				case <-time.After(10 * time.Second):
+					t.Fatal("an entry has not left")
+				}
+			}
+			if late != test.late {
+				t.Errorf("%d of %d may be late, want %d", late, len(test.written), test.late)
+			}
+		})
+	}
 }

@@ -312,6 +312,8 @@ func (p *pipe) Flush() {
 func (p *pipe) FlushSoon() { p.Flush() }
 
 func (p *pipe) SettleLater(s *tree.Settlement) { p.Settle(s) }
+func (p *pipe) WalkLater(w *tree.Walk)         { p.Walk(w) }
+func (p *pipe) CommitLater(c *tree.Commit)     { p.Commit(c) }
 
 func (p *pipe) poke() {
 	select {

@@ -102,8 +102,12 @@ func (l *Link) Commit(c *frame.Commit) { l.gather(frame.AppendCommit(l.lock(), c
 // Settle sends a settlement.
 func (l *Link) Settle(s *frame.Settlement) { l.gather(frame.AppendSettlement(l.lock(), s), true) }
 
-// SettleLater sends a settlement when something else is sent, or FlushSoon is
-// called.
+// WalkLater, CommitLater and SettleLater send when something else is sent, or
+// FlushSoon is called.
+func (l *Link) WalkLater(w *frame.Walk) { l.gather(frame.AppendWalk(l.lock(), w), false) }
+
+func (l *Link) CommitLater(c *frame.Commit) { l.gather(frame.AppendCommit(l.lock(), c), false) }
+
 func (l *Link) SettleLater(s *frame.Settlement) { l.gather(frame.AppendSettlement(l.lock(), s), false) }
 
 // Host sends a change of a host.
