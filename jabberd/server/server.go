@@ -312,6 +312,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.halt()
 	var errs []error
 	for rank := ranks - 1; rank >= 0; rank-- {
+		s.drainLog(ctx)
 		errs = append(errs, s.all(func(p *process) error {
 			if p.rank() != rank {
 				return nil
@@ -326,6 +327,13 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	s.close()
 	return errors.Join(errs...)
+}
+
+// drainLog waits a moment until what was logged has reached its handlers.
+func (s *Server) drainLog(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	s.engine.DrainLog(ctx)
 }
 
 // ReopenLogs has the processes open their log files anew: they get SIGHUP, if

@@ -30,8 +30,9 @@ type logs struct {
 	first   *delivery // waits to enter it, linked by next
 	last    *delivery
 	waiting int
-	second  int64 // of the last fallback entry
-	count   int   // of them in that second
+	empty   chan struct{} // if somebody waits until no entry is in the tree; closed then
+	second  int64         // of the last fallback entry
+	count   int           // of them in that second
 }
 
 // of returns the logger of one link.
@@ -223,12 +224,36 @@ func (g *logs) settled() {
 	defer g.mu.Unlock()
 	d := g.oldest()
 	if d == nil {
-		g.under--
+		if g.under--; g.under == 0 && g.empty != nil {
+			close(g.empty)
+			g.empty = nil
+		}
 		return
 	}
 	d.key = g.e.keys.of(&d.p)
 	g.e.counts.entered(&d.p)
 	g.e.workers.submit(g.e.keys.enter(d, g.e.pipeOf))
+}
+
+// DrainLog sends the entries that could wait, and waits until those that are in the
+// tree have ended or ctx is done.
+func (e *Engine) DrainLog(ctx context.Context) {
+	e.flushSoon()
+	g := &e.log
+	g.mu.Lock()
+	if g.under == 0 {
+		g.mu.Unlock()
+		return
+	}
+	if g.empty == nil {
+		g.empty = make(chan struct{})
+	}
+	empty := g.empty
+	g.mu.Unlock()
+	select {
+	case <-empty:
+	case <-ctx.Done():
+	}
 }
 
 // fallback is where entries go that no section claims.

@@ -609,7 +609,7 @@ var (
 	anyNS    = regexp.MustCompile(` xmlns='[^']*'`)
 	anyVer   = regexp.MustCompile(`(<query) ver='[^']*'`)
 	anyStamp = regexp.MustCompile(` stamp='[^']*'`)
-	anyID    = regexp.MustCompile(`<stanza-id by='[^']*' id='[0-9a-f]{32}'/>`)
+	anyID    = regexp.MustCompile(`<stanza-id by='[^']*' id='[-_0-9A-Za-z]{16}'/>`)
 	anyError = regexp.MustCompile(`<error type='([a-z]+)'><([-a-z]+)/>(<text>[^<]*</text>)?</error>`)
 )
 
