@@ -21,8 +21,10 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/acme"
 	"github.com/jabberii/server/plugins/c2s"
+	weblisten "github.com/jabberii/server/plugins/http"
 	"github.com/jabberii/server/plugins/sdk/certs"
 	"github.com/jabberii/server/plugins/sdk/sdktest"
+	"github.com/jabberii/server/plugins/sdk/web"
 	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/xdb/file"
 )
@@ -43,7 +45,7 @@ func freePort(t *testing.T) int {
 	return ports[0]
 }
 
-// An authority issues certificates for the hosts that are here, c2s shows them,
+// An authority issues certificates for the hosts that are here, c2s and http show them,
 // and after a restart they are still there.
 func TestCertificatesAreIssuedAndShown(t *testing.T) {
 	port := freePort(t)
@@ -51,20 +53,25 @@ func TestCertificatesAreIssuedAndShown(t *testing.T) {
 	args := fmt.Sprintf(`{"hosts":["example.org","b\u00fccher.example.org"],"terms_agreed":true,"email":"ann@example.org",
 		"directory":%q,"directory_ca":%q,"listen":"127.0.0.1:%d"}`, directory, roots, port)
 	plan := sdktest.Plan{
-		Modules: []module.Module{acme.Module, c2s.Module, file.Module},
+		Modules: []module.Module{acme.Module, c2s.Module, weblisten.With(new(web.Routes)), file.Module},
 		Sections: []module.Section{
 			sdktest.Section("certificates", packet.Session, sdktest.Block("acme", args)),
 			sdktest.Section("c2s", packet.Session, sdktest.Block("c2s", `{"listen":[],"tls":{"listen":["127.0.0.1:0"]}}`)),
+			sdktest.Section("web", packet.Session, sdktest.Block("http", `{"tls":{"listen":["127.0.0.1:0"]}}`)),
 			sdktest.Section("users", packet.Session, sdktest.Host("example.org"), sdktest.Host("b\u00fccher.example.org"), sdktest.Sink()),
 			sdktest.Section("store", packet.XDB, sdktest.Host("*"), sdktest.Block("file", `{"path":"xdb"}`)),
 		},
 	}
 	sdktest.Both(t, plan, func(t *testing.T, h *sdktest.Harness) {
 		address := listening(h)
+		overHTTP := addressIn.FindStringSubmatch(h.Logged("listening for HTTP").Attrs)[1]
 		for range 2 {
 			h.Logged("put a certificate into storage")
 		}
 		first := issued(t, h, address, "example.org")
+		if other := issued(t, h, overHTTP, "example.org"); other != first {
+			t.Error("c2s and http show another certificate each")
+		}
 		if again := issued(t, h, address, "b\u00fccher.example.org"); again == first {
 			t.Error("two hosts have one certificate")
 		}
