@@ -157,6 +157,7 @@ func TestCarbonsOnAndOff(t *testing.T) {
 // Copies are in the queue of a managed session, once whatever dies, and are
 // nobody else's when the session ends.
 func TestCarbonsAreManaged(t *testing.T) {
+	t.Parallel()
 	for dies := range 30 {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, `{"management":{"resume":"1m"}}`, "ann@localhost", "bob@localhost")

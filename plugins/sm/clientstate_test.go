@@ -153,6 +153,7 @@ func TestResumedIsActive(t *testing.T) {
 // connection dies: messages come once and in order, the last presence of each
 // address is the one that the client saw last, and counts agree.
 func TestClientStateIsNoLoss(t *testing.T) {
+	t.Parallel()
 	property(t, func(t *testing.T, r *rapid.T) {
 		w := newWorld(t, `{"management":{"queue":40}}`, "ann@localhost")
 		ann := w.asleep("ann@localhost/phone")

@@ -268,6 +268,7 @@ func (w *world) arrivals(from string) []string {
 // Whatever dies or is cut, between two clients with stream management nothing
 // is lost, repeated or out of order.
 func TestExactlyOnce(t *testing.T) {
+	t.Parallel()
 	property(t, func(t *testing.T, r *rapid.T) {
 		w := newWorld(t, `{}`, "ann@localhost", "bob@localhost")
 		clients := []*client{w.manage("ann@localhost/phone", true), w.manage("bob@localhost/desk", true)}

@@ -13,6 +13,7 @@ import (
 // RFC 6121 section 8.5, table 1: what becomes of a message, by its address,
 // its type, and who is there.
 func TestDelivery(t *testing.T) {
+	t.Parallel()
 	const offline, bounce, silent = "kept", "refused", "dropped"
 	situations := map[string][]struct {
 		resource string

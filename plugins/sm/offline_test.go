@@ -211,6 +211,7 @@ func TestMessageWhileComing(t *testing.T) {
 // Whatever dies or is cut, who comes and goes gets what was sent to it once and
 // in order, be it stored or not.
 func TestOfflineExactlyOnce(t *testing.T) {
+	t.Parallel()
 	property(t, func(t *testing.T, r *rapid.T) {
 		w := newWorld(t, `{"management":{"queue":24}}`, "ann@localhost", "bob@localhost")
 		ann, bob := w.manage("ann@localhost/phone", true), (*client)(nil)

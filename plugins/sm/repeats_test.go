@@ -7,12 +7,13 @@ import (
 )
 
 func TestRepeatsAreBounded(t *testing.T) {
+	t.Parallel()
 	var r repeats
 	r.on.Store(true)
 	from := func(slot uint32, seq uint64) *packet.Packet {
 		return &packet.Packet{Name: "message", Near: packet.Token{Section: "sm", Slot: slot, Incarnation: 1}, Seq: seq}
 	}
-	const many = 5 * maxRepeats
+	const many = 3 * maxRepeats
 	for i := range uint32(many) {
 		r.note("ann@localhost", from(i, 7))
 	}

@@ -398,6 +398,7 @@ func TestDeathWhileBinding(t *testing.T) {
 // The journal does not grow, whatever goes through it and however long
 // sessions live, and still has all that counts.
 func TestJournalStaysSmall(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, `{}`, "ann@localhost", "bob@localhost")
 		idle := w.manage("bob@localhost/idle", true)

@@ -67,6 +67,7 @@ func TestStoredOnce(t *testing.T) {
 
 // What comes again is found behind many others, and when no more are kept.
 func TestStoredOnceAmongMany(t *testing.T) {
+	t.Parallel()
 	const message = `<message type='chat' id='%d' from='bob@elsewhere/x' to='ann@localhost'><body>%d</body></message>`
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, `{"offline":{"max":250}}`, "ann@localhost")

@@ -13,6 +13,7 @@ import (
 // if it has none and if there is none (RFC 6120 section 13.10, RFC 6121
 // sections 8.5 and 11); and of a request also if he is blocked. Nor does he after he has asked to subscribe.
 func TestStrangersLearnNothing(t *testing.T) {
+	t.Parallel()
 	stanzas := map[string]string{}
 	add := func(name, format string, args ...any) { stanzas[name] = fmt.Sprintf(format, args...) }
 	for _, kind := range []string{"", "normal", "chat", "headline", "groupchat", "error", "unknown"} {

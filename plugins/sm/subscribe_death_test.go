@@ -45,6 +45,7 @@ func (f *friend) listen() bool {
 // the end is the same as if it had not. No answer that one has given is lost
 // because the process died that was about to pass it on.
 func TestSubscriptionsOutliveDeath(t *testing.T) {
+	t.Parallel()
 	acts := map[string]struct {
 		before string // subscription of both
 		do     func(ann, bob *friend)

@@ -13,6 +13,7 @@ import (
 // routed, what is delivered, what is pushed, and what is kept, in each state for
 // each stanza. The table itself is tested in TestAppendixA.
 func TestSubscriptionStanzas(t *testing.T) {
+	t.Parallel()
 	for _, state := range sm.States() {
 		for _, kind := range []string{"subscribe", "subscribed", "unsubscribe", "unsubscribed"} {
 			for _, out := range []bool{true, false} {
