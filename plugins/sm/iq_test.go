@@ -21,6 +21,7 @@ func TestIQ(t *testing.T) {
 		{"to the host", "<iq type='get' id='1' to='localhost'>" + ping + "</iq>", "iq:result localhost>ann@localhost/phone", ""},
 		{"to a session", "<iq type='get' id='1' to='bob@localhost/desk'>" + ping + "</iq>", "", "iq:get ann@localhost/phone>bob@localhost/desk <ping/>"},
 		{"to a session that is none", "<iq type='get' id='1' to='bob@localhost/gone'>" + ping + "</iq>", "iq:error bob@localhost/gone>ann@localhost/phone service-unavailable", ""},
+		{"a set to a session that is none", "<iq type='set' id='1' to='bob@localhost/gone'>" + ping + "</iq>", "iq:error bob@localhost/gone>ann@localhost/phone service-unavailable", ""},
 		{"to nobody", "<iq type='get' id='1' to='nobody@localhost/x'>" + ping + "</iq>", "iq:error nobody@localhost/x>ann@localhost/phone service-unavailable", ""},
 		{"a result to a session that is none", "<iq type='result' id='1' to='bob@localhost/gone'/>", "", ""},
 		{"an error to a session that is none", "<iq type='error' id='1' to='bob@localhost/gone'/>", "", ""},

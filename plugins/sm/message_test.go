@@ -85,6 +85,57 @@ func TestDelivery(t *testing.T) {
 		{"connected only", "/phone", "normal  groupchat", bounce},
 		{"connected only", "/phone", "headline error", silent},
 		{"two alike", "", "normal chat headline ", "phone tablet"},
+
+		{"no session", "/phone", "what", bounce},
+		{"connected only", "", "what", offline},
+		{"connected only", "/phone", "what", bounce},
+		{"negative", "", "what", offline},
+		{"negative", "/phone", "what", bounce},
+		{"one, one negative", "", "what", "phone"},
+		{"one, one negative", "", "groupchat", bounce},
+		{"one, one negative", "", "error", silent},
+		{"one, one negative", "/gone", "chat", "phone"},
+		{"one, one negative", "/gone", "normal  groupchat what", bounce},
+		{"one, one negative", "/gone", "headline error", silent},
+		{"one, one connected", "", "what", "phone"},
+		{"one, one connected", "", "groupchat", bounce},
+		{"one, one connected", "", "error", silent},
+		{"one, one connected", "/gone", "chat", "phone"},
+		{"one, one connected", "/gone", "normal  groupchat what", bounce},
+		{"one, one connected", "/gone", "headline error", silent},
+		{"two", "", "what", "phone"},
+		{"two", "", "error", silent},
+		{"two", "/gone", "what", bounce},
+		{"two alike", "", "what", "phone tablet"},
+		{"two alike", "", "groupchat", bounce},
+		{"two alike", "", "error", silent},
+		{"two alike", "/gone", "chat", "phone tablet"},
+		{"two alike", "/gone", "normal  groupchat what", bounce},
+		{"two alike", "/gone", "headline error", silent},
+	}
+	has := map[string]bool{}
+	for _, test := range tests {
+		to := test.to
+		for _, x := range situations[test.situation] {
+			if to == "/"+x.resource {
+				to = "/there"
+			}
+		}
+		if to != "" && to != "/there" {
+			to = "/gone"
+		}
+		for _, kind := range strings.Split(test.kinds, " ") {
+			has[test.situation+to+kind] = true
+		}
+	}
+	for situation := range situations {
+		for _, to := range []string{"", "/gone"} {
+			for _, kind := range []string{"", "normal", "chat", "groupchat", "headline", "error", "what"} {
+				if !has[situation+to+kind] {
+					t.Errorf("the table says nothing of %q to %q where there is %s", kind, to, situation)
+				}
+			}
+		}
 	}
 	for _, test := range tests {
 		for _, kind := range strings.Split(test.kinds, " ") {
