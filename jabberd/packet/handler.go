@@ -14,6 +14,10 @@ const (
 	// Refuses is what an explanation says of a packet for which Handle returns
 	// an error. Handle itself never returns it.
 	Refuses
+
+	// Unknown is what an explanation says of a packet when only Handle can know,
+	// as where a program decides. Handle itself never returns it.
+	Unknown
 )
 
 // String returns the verdict in lower case.
@@ -25,6 +29,8 @@ func (v Verdict) String() string {
 		return "skip"
 	case Refuses:
 		return "refuse"
+	case Unknown:
+		return "unknown"
 	}
 	return "pass"
 }
@@ -41,6 +47,13 @@ func (v Verdict) String() string {
 // ctx, or with a context made from it, enters the tree when Handle returns
 // without an error, in order. A packet whose handling was cut short is handled
 // again, marked [Redelivered], and the tree has seen nothing of the first time.
+//
+// A stanza between a connection and its session (kind Session) may be rejected:
+// the client gets the error, and both sides count the stanza (XEP-0198). Only an
+// error that is no Reject, and the conditions internal-server-error,
+// service-unavailable, remote-server-timeout and resource-constraint, end the
+// session. It is not to be claimed by anybody but the session: which could not
+// count it. Who drops stanzas does that in kind Normal.
 //
 // Handle is called from many goroutines, but packets of one order key come one
 // at a time and in order. The key is, for Session, the connection and the

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/jabberii/server/jabberd/packet"
@@ -27,6 +28,10 @@ func (e *Engine) unclaimed(w *worker, d *delivery, reject *packet.Reject) {
 	case packet.Session:
 		if d.p.Flags&packet.Bounced != 0 || d.p.Near.IsZero() {
 			d.result = packet.Dropped
+			return
+		}
+		if isStanzaRefused(&d.p, reject) {
+			e.answer(w, d, stanzaRefused(&d.p, reject))
 			return
 		}
 		e.answer(w, d, sessionEnd(&d.p, reject))
@@ -83,6 +88,38 @@ func sessionEnd(p *packet.Packet, r *packet.Reject) packet.Packet {
 		Host: p.Near.Host, Section: p.Near.Section, Near: p.Far, Far: p.Near,
 		To: p.From, From: p.To, Name: "end", Type: r.Condition, ID: p.ID, Body: ErrorElement(r),
 	}
+}
+
+// isStanza reports whether a session packet is a stanza of the client, on its
+// way up.
+func isStanza(p *packet.Packet) bool {
+	up := p.Kind == packet.Session && p.Flags&packet.Down == 0 && p.NS == ""
+	return up && (p.Name == "message" || p.Name == "presence" || p.Name == "iq")
+}
+
+// isStanzaRefused reports whether a reject is about one stanza of the client,
+// and not about its session, as one that says that this cannot be reached.
+func isStanzaRefused(p *packet.Packet, r *packet.Reject) bool {
+	return isStanza(p) && !slices.Contains(unreachable, r.Condition)
+}
+
+// unreachable are the conditions that end a session: those that the tree gives
+// itself when a handler fails, is away, or takes too long.
+var unreachable = []string{"internal-server-error", "service-unavailable", "remote-server-timeout", "resource-constraint"}
+
+// stanzaRefused returns the packet that tells a connection of a stanza that a
+// handler on the way to the session has refused: which one it was, by Seq, and
+// the error, if it is one that is answered.
+func stanzaRefused(p *packet.Packet, r *packet.Reject) packet.Packet {
+	q := packet.Packet{
+		Kind: packet.Session, Flags: packet.Bounced | packet.Down,
+		Host: p.Near.Host, Section: p.Near.Section, Near: p.Far, Far: p.Near, Seq: p.Seq,
+		To: p.From, From: p.To, Name: p.Name, Type: "error", ID: p.ID, Lang: p.Lang,
+	}
+	if unanswerable(p) == "" {
+		q.Body = ErrorElement(r)
+	}
+	return q
 }
 
 // ErrorElement returns the error element of a stanza (RFC 6120 section 8.3.2).

@@ -42,7 +42,7 @@ type Missed struct {
 }
 
 // unknown is the verdict of a link that says nothing beforehand.
-const unknown = "unknown"
+const unknown = "unknown" // packet.Unknown
 
 // Explain says what the tree would do with a packet. It has no effects.
 func (e *Engine) Explain(ctx context.Context, p *packet.Packet) (Report, error) {
@@ -166,9 +166,17 @@ func outcomeText(p *packet.Packet, claimed, refused, maybe string) string {
 	case maybe != "":
 		return fmt.Sprintf("claimed if section %q claims it; else %s", maybe, unclaimedText(p))
 	case refused != "":
-		return fmt.Sprintf("section %q refuses it: %s", refused, unclaimedText(p))
+		return fmt.Sprintf("section %q refuses it: %s", refused, refusedText(p))
 	}
 	return "nobody claims it: " + unclaimedText(p)
+}
+
+// refusedText says what a handler's refusal leads to.
+func refusedText(p *packet.Packet) string {
+	if isStanza(p) {
+		return "the client gets an error for this stanza; one of " + strings.Join(unreachable, ", ") + " ends its session"
+	}
+	return unclaimedText(p)
 }
 
 func unclaimedText(p *packet.Packet) string {

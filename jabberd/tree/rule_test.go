@@ -384,3 +384,50 @@ func TestAWaitingKeyHoldsUpOnlyItself(t *testing.T) {
 		receive(t, got)
 	})
 }
+
+// TestAStanzaThatAHandlerRefuses has handlers refuse what comes from a
+// connection: one stanza, or the session.
+func TestAStanzaThatAHandlerRefuses(t *testing.T) {
+	near := packet.Token{Host: "c2s", Section: "c2s", Slot: 7, Incarnation: 9}
+	for name, c := range map[string]struct {
+		p         packet.Packet
+		condition string
+		wantName  string
+		wantType  string
+		wantBody  bool
+	}{
+		"message":                  {packet.Packet{Name: "message", Type: "chat"}, "not-acceptable", "message", "error", true},
+		"iq":                       {packet.Packet{Name: "iq", Type: "get"}, "item-not-found", "iq", "error", true},
+		"one that is not answered": {packet.Packet{Name: "iq", Type: "result"}, "forbidden", "iq", "error", false},
+		"no stanza":                {packet.Packet{Name: "enable", NS: "urn:xmpp:sm:3"}, "forbidden", "end", "forbidden", true},
+		"what the session says":    {packet.Packet{Name: "message", Flags: packet.Down}, "forbidden", "end", "forbidden", true},
+		"a handler that is away":   {packet.Packet{Name: "message"}, "service-unavailable", "end", "service-unavailable", true},
+		"a handler that is late":   {packet.Packet{Name: "message"}, "remote-server-timeout", "end", "remote-server-timeout", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, at func(string) string) {
+				back, done := make(chan packet.Packet, 2), make(chan packet.Outcome, 1)
+				r := newRig(t, map[string]handle{"back": sink(back), "filter": func(context.Context, module.Env, *packet.Packet) (packet.Verdict, error) {
+					return packet.Pass, packet.Refuse(c.condition, "")
+				}})
+				r.section(normal("c2s", packet.Session), nil, "back").section(normal("users", packet.Session), []string{"home"}, at("filter")).start()
+				p := c.p
+				p.Kind, p.Host, p.From, p.To, p.ID, p.Near, p.Seq = packet.Session, "home", "ann@home/x", "bob@home", "7", near, 5
+				s := r.env("back").Source(module.SourceConfig{Settled: func(o []packet.Outcome) { done <- o[0] }})
+				if err := s.Deliver(context.Background(), &p, 1); err != nil {
+					t.Fatal(err)
+				}
+				if o := outcome(t, done); o.Result != packet.Refused || o.Reason.Condition != c.condition {
+					t.Errorf("outcome %+v", o)
+				}
+				a := receive(t, back)
+				if a.Name != c.wantName || a.Type != c.wantType || (len(a.Body) > 0) != c.wantBody || a.Far != near || a.ID != "7" || a.Flags&packet.Bounced == 0 {
+					t.Errorf("the connection is told %+v %s", a, a.Body)
+				}
+				if a.Name != "end" && a.Seq != 5 {
+					t.Errorf("the refused stanza had Seq 5, not %d", a.Seq)
+				}
+			})
+		})
+	}
+}
