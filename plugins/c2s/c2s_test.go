@@ -47,8 +47,12 @@ var sessions = module.Define("sessions", "", module.On(packet.Session), func(env
 			q.Body = []byte("<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>" + q.To + "</jid></bind>")
 		case p.Name == "enable":
 			q.Name, q.NS = "enabled", p.NS
+		case p.NS == "urn:jabberd:refused":
+			q.Name, q.Type, q.ID, q.To, q.Body, q.Attrs = p.Name, "error", p.ID, p.From, p.Body, p.Attrs
 		case p.NS != "":
 			return packet.Claim, nil
+		case p.Name == "message" && strings.Contains(string(p.Body), "spam"):
+			return packet.Pass, packet.Refuse("not-acceptable", "")
 		case p.Name == "message" && strings.Contains(string(p.Body), "end"):
 			q.Name, q.Type, q.Body = "end", "policy-violation", []byte("<because xmlns='urn:x'/>")
 		case p.Name == "message":
@@ -315,6 +319,11 @@ func TestMalformedAddressIsRefused(t *testing.T) {
 		m, err := s.Receive(ctx)
 		if err != nil || m.ID != "7" || m.Type != "error" || !strings.Contains(string(m.Body), "jid-malformed") {
 			t.Errorf("answer %+v %v", m, err)
+		}
+		s.Write(ctx, []byte("<message to='bob@example.org' id='8'><body>spam</body></message>"))
+		m, err = s.Receive(ctx)
+		if err != nil || m.ID != "8" || m.Type != "error" || !strings.Contains(string(m.Body), "not-acceptable") {
+			t.Errorf("answer to what a handler refuses %+v %v", m, err)
 		}
 		s.Write(ctx, []byte("<message from='bob@example.org' to='ann@example.org'/>"))
 		if _, err := s.Receive(ctx); err == nil || !strings.Contains(err.Error(), "invalid-from") {

@@ -17,6 +17,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/sdk/entry"
 	"github.com/jabberii/server/plugins/sdk/origin"
+	"github.com/jabberii/server/plugins/sdk/sessions"
 	"github.com/jabberii/server/plugins/sdk/turn"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/ns"
@@ -282,7 +283,7 @@ func isForSessions(t *xml.Token) bool {
 	switch t.NS {
 	case ns.Client:
 		return t.Name == "message" || t.Name == "presence" || t.Name == "iq"
-	case "", ns.Bind2: // bind is part of a login
+	case "", sessions.Refused, ns.Bind2: // bind is part of a login
 		return false
 	}
 	return true
@@ -309,11 +310,12 @@ func (c *conn) up(t *xml.Token) error {
 	}
 	if len(t.To) > 0 {
 		to, err := c.s.addresses.ParseBytes(t.To)
-		if err != nil {
-			c.refuse(&p, stanza.JIDMalformed)
-			return nil
+		switch {
+		case err == nil:
+			p.To = to.String()
+		case p.NS == "": // other elements are to nobody
+			refuse(&p, stanza.JIDMalformed)
 		}
-		p.To = to.String()
 	}
 	return c.send(&p)
 }
@@ -331,17 +333,11 @@ func (c *conn) send(p *packet.Packet) error {
 	return nil
 }
 
-// refuse answers a stanza that cannot be sent on.
-func (c *conn) refuse(p *packet.Packet, condition stanza.Condition) {
-	if p.NS != "" || p.Type == "error" || p.Name == "iq" && p.Type == "result" {
-		return
-	}
-	e := stanza.Error{Condition: condition}
-	c.write(&packet.Packet{Name: p.Name, Type: "error", ID: p.ID, To: p.From, Body: e.Append(nil)})
-}
-
 // down takes a packet from the session.
 func (c *conn) down(ctx context.Context, p *packet.Packet) error {
+	if p.Flags&packet.Bounced != 0 && p.Name != "end" {
+		return c.refused(ctx, p)
+	}
 	c.mu.Lock()
 	if p.Seq != 0 {
 		if p.Seq <= c.seen {

@@ -85,6 +85,10 @@ func (s *Service) awaitReady(ctx context.Context) error {
 // handleClient does what a stanza of a client is for. What goes wrong is said
 // to the client in a stanza error.
 func (s *Service) handleClient(t *act, x *session, p *packet.Packet) error {
+	if p.Name == refusedName {
+		s.tellRefused(t, x, p)
+		return s.handled(t, x)
+	}
 	err := s.mayLeave(t, x, p)
 	switch {
 	case err != nil:
@@ -98,7 +102,12 @@ func (s *Service) handleClient(t *act, x *session, p *packet.Packet) error {
 	if err != nil {
 		s.refuse(t, x, p, err)
 	}
-	err = t.done()
+	return s.handled(t, x)
+}
+
+// handled ends the handling of a stanza of a client.
+func (s *Service) handled(t *act, x *session) error {
+	err := t.done()
 	if t.number != 0 {
 		x.account.mu.Lock()
 		s.ended(x, t.number)
@@ -154,7 +163,12 @@ func (s *Service) refuse(t *act, x *session, p *packet.Packet, err error) {
 	if p.Type == "error" || p.Name == "iq" && p.Type == "result" {
 		return
 	}
-	reply := packet.Packet{From: p.To, To: x.jid, Name: p.Name, Type: "error", ID: p.ID, Body: body}
+	s.answerError(t, x, p, p.Name, body)
+}
+
+// answerError answers a stanza of a client with an error element.
+func (s *Service) answerError(t *act, x *session, p *packet.Packet, name string, body []byte) {
+	reply := packet.Packet{From: p.To, To: x.jid, Name: name, Type: "error", ID: p.ID, Body: body}
 	if reply.From == "" {
 		reply.From = packet.Bare(x.jid)
 	}

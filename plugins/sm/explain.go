@@ -61,7 +61,7 @@ func (s *Service) explainSession(p *packet.Packet) (packet.Verdict, string) {
 	case x == nil && p.Far.IsZero():
 		return packet.Claim, "the connection has no session yet; it may bind a resource or resume a session"
 	case x == nil:
-		return packet.Refuses, "no session has this token: the connection is told that it has ended"
+		return packet.Pass, "no session has this token: the connection is told that it has ended"
 	}
 	return packet.Claim, "it is from the client of " + x.jid
 }

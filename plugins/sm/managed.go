@@ -25,6 +25,7 @@ type managed struct {
 
 	received uint64      // stanzas of the client: h, but for its 32 bits
 	counted  journal.Pos // behind the record of the last
+	refused  uint64      // Seq of the last on this connection that a handler before sm has refused
 	owes     bool        // the client has asked how many; it is told once they are in the journal
 	pending  []inbound   // of these, those whose handling has not ended
 

@@ -34,6 +34,7 @@ const (
 	tagActive              // the privacy list of the session: its name
 	tagBlocking            // the client has asked for the block list: nothing
 	tagGuarded             // the account may have privacy lists: nothing
+	tagRefused             // a handler has refused stanzas: the Seq of the last, in decimals
 )
 
 // errRecord is what a record is that cannot be read.
@@ -207,6 +208,9 @@ func appendState(b []byte, x *session) []byte {
 	}
 	if x.blocking {
 		b = appendString(append(b, tagBlocking), "")
+	}
+	if m := x.managed; m != nil && m.refused > 0 {
+		b = appendString(append(b, tagRefused), count(m.refused))
 	}
 	if x.account.guard.Load() != open {
 		b = appendString(append(b, tagGuarded), "")

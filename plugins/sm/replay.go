@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -159,6 +160,10 @@ func (r *replay) additions(x *session, in *reader) {
 			x.blocking = true
 		case tagGuarded:
 			guarded = true
+		case tagRefused:
+			if x.isManaged() {
+				x.managed.refused, _ = strconv.ParseUint(string(value), 10, 64)
+			}
 		default:
 			r.newer = true
 		}
@@ -178,6 +183,10 @@ func (r *replay) in(at journal.Pos, in *reader) {
 	r.pending[token] = append(r.pending[token], unhandled{in: inbound{number: number, left: 1, place: at}, p: p})
 	if x := r.sessions[token]; x != nil && x.isManaged() && number > x.managed.received {
 		x.managed.received = number
+		if p.Name == refusedName && p.Attrs != "" {
+			x.managed.refused = max(x.managed.refused, seq)
+			return
+		}
 		x.seq = max(x.seq, seq)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 	logged "github.com/jabberii/server/plugins/sdk/entry"
 	"github.com/jabberii/server/plugins/sdk/journal"
+	"github.com/jabberii/server/plugins/sdk/sessions"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
@@ -61,13 +62,15 @@ func (s *Service) up(ctx context.Context, p *packet.Packet) (packet.Verdict, err
 	if p.Far.IsZero() {
 		x = s.sessions.of(p.Near)
 	} else if x = s.sessions.find(p.Far); x == nil {
-		return packet.Pass, packet.Refuse("item-not-found", "the session has ended")
+		return packet.Pass, nil // so that the connection is told that its session has ended
 	}
 	switch {
 	case isStanza(p) && x != nil:
 		return s.client(ctx, x, p)
 	case p.NS == "":
 		return s.connection(ctx, x, p)
+	case p.NS == sessions.Refused:
+		return s.refusedBefore(ctx, x, p)
 	case p.NS == ns.StreamManagement:
 		return s.manage(ctx, x, p)
 	case p.NS == ns.ClientState:
@@ -178,7 +181,7 @@ func (s *Service) disconnect(x *session) {
 	m := x.managed
 	m.lost = s.clock.now()
 	m.asked, m.owes = 0, false
-	m.hello = nil
+	m.hello, m.refused = nil, 0
 	s.journalState(x)
 	s.clock.wake(x, m.end())
 }

@@ -178,7 +178,7 @@ func TestStrangeElements(t *testing.T) {
 		c := w.connect("ann@localhost")
 		c.far = packet.Token{Host: "localhost", Section: "sm", Slot: 9, Incarnation: 9}
 		c.send(`<presence/>`)
-		expect(t, "a session that is none", c.got(), "end:item-not-found item-not-found")
+		expect(t, "a session that is none", c.got(), "end:service-unavailable service-unavailable")
 	})
 }
 
