@@ -88,4 +88,6 @@ func (x *elements) listen(c *process) error {
 	}
 }
 
-func (x *elements) would() string { return "writes it to " + x.program.name }
+func (x *elements) would() (packet.Verdict, string) {
+	return packet.Claim, "writes it to " + x.program.name
+}

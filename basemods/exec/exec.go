@@ -57,7 +57,7 @@ type dialect interface {
 	// listen reads what c says until that ends. An error ends c.
 	listen(c *process) error
 	// would says what handle does with a packet if the program runs.
-	would() string
+	would() (packet.Verdict, string)
 }
 
 // An exec is the handler.
@@ -65,6 +65,7 @@ type exec struct {
 	program *program
 	dialect dialect
 	backlog *backlog
+	stanzas bool // it is in a service section, of which it gets what is to an address
 }
 
 // New makes a handler. It starts nothing.
@@ -73,7 +74,7 @@ func New(env module.Env, a args) (packet.Handler, error) {
 		return nil, err
 	}
 	name := filepath.Base(a.Command[0])
-	x := &exec{backlog: newBacklog(env, name, a.Backlog, a.Window)}
+	x := &exec{backlog: newBacklog(env, name, a.Backlog, a.Window), stanzas: isService(env.Kinds())}
 	x.program = &program{name: name, args: a, log: env.Log(), changed: make(chan struct{}), down: make(chan struct{})}
 	if a.Dir != "" {
 		x.program.dir = env.Path(a.Dir)
@@ -95,6 +96,17 @@ func New(env module.Env, a args) (packet.Handler, error) {
 	return x, nil
 }
 
+// isService reports whether kinds are those of a service section. What a client
+// says comes through it twice: as the connection sends it to the session, and as
+// the session sends it on. Only then does an answer to its sender, or none, mean
+// what the author of a program expects, so that this is what it gets.
+func isService(kinds []packet.Kind) bool {
+	return slices.Contains(kinds, packet.Normal) && slices.Contains(kinds, packet.Session)
+}
+
+// isOthers reports whether a packet is none for the program.
+func (x *exec) isOthers(p *packet.Packet) bool { return x.stanzas && p.Kind == packet.Session }
+
 func (a *args) check(env module.Env) error {
 	onlySaid := func(k packet.Kind) bool { return k == packet.Normal || k == packet.Log }
 	switch {
@@ -104,8 +116,6 @@ func (a *args) check(env module.Env) error {
 		return module.BadArg("command", "holds a zero byte")
 	case a.Form == "xml" && !slices.ContainsFunc(env.Kinds(), onlySaid):
 		return module.BadArg("form", "xml has no answers, which %s packets need; write form = \"json\"", env.Kinds()[0])
-	case a.Form == "xml" && slices.Contains(env.Kinds(), packet.Session):
-		return module.BadArg("form", "xml has no words for session packets; write form = \"json\", or normal instead of service")
 	case a.Form == "xml" && a.Ping > 0:
 		return module.BadArg("ping", "is for form = \"json\"")
 	case a.Window < 1:
@@ -153,6 +163,9 @@ func (x *exec) Close() error { return x.program.close() }
 
 // Handle says a packet to the program.
 func (x *exec) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
+	if x.isOthers(p) {
+		return packet.Pass, nil
+	}
 	v, err := x.dialect.handle(ctx, p)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -163,14 +176,20 @@ func (x *exec) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict, er
 	return v, err
 }
 
-// Explain says what Handle would do.
-func (x *exec) Explain(context.Context, *packet.Packet) (packet.Verdict, string) {
+// Explain says what Handle would do. A program is not asked, since it could do
+// more than answer.
+func (x *exec) Explain(_ context.Context, p *packet.Packet) (packet.Verdict, string) {
+	if x.isOthers(p) {
+		return packet.Pass, "programs in a service section get normal packets only"
+	}
 	c, err := x.program.running()
 	switch {
 	case err != nil:
 		return packet.Refuses, err.Error()
 	case c == nil:
-		return packet.Claim, x.program.name + " is not running; the packet waits until it is"
+		v, _ := x.dialect.would()
+		return v, x.program.name + " is not running; the packet waits until it is"
 	}
-	return packet.Claim, fmt.Sprintf("%s (process %d)", x.dialect.would(), c.pid())
+	v, why := x.dialect.would()
+	return v, fmt.Sprintf("%s (process %d)", why, c.pid())
 }

@@ -58,7 +58,7 @@ func newLines(env module.Env, g *program, b *backlog, a args) *lines {
 	}
 }
 
-func (x *lines) would() string { return "asks " + x.program.name }
+func (x *lines) would() (packet.Verdict, string) { return packet.Unknown, "asks " + x.program.name }
 
 // handle gets a verdict on a packet. If a process ends without one, the next
 // process is asked, and told that the packet may have been handled before.

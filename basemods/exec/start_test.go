@@ -60,7 +60,7 @@ func TestArguments(t *testing.T) {
 		`{"command":["a\u0000"]}`:                       {normal, "command"},
 		`{"command":["x"],"form":"yaml"}`:               {normal, "form"},
 		`{"command":["x"]}`:                             {module.On(packet.XDB), "form"},
-		`{"command":["x"],"form":"xml"}`:                {service, "form"},
+		`{"command":["x"],"form":"xml"}`:                {module.On(packet.Session), "form"},
 		`{"command":["x"],"ping":"1s"}`:                 {normal, "ping"},
 		`{"command":["x"],"window":0}`:                  {normal, "window"},
 		`{"command":["x"],"backlog":0}`:                 {normal, "backlog"},

@@ -194,7 +194,8 @@ type Updater interface {
 
 // An Explainer says what Handle would do with a packet, and why. It has no
 // effects and may not wait for long. p may be changed as Handle would. Where
-// Handle would return an error the verdict is [packet.Refuses].
+// Handle would return an error the verdict is [packet.Refuses], and where only
+// Handle can know [packet.Unknown].
 type Explainer interface {
 	Explain(ctx context.Context, p *packet.Packet) (v packet.Verdict, why string)
 }
