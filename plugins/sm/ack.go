@@ -41,10 +41,15 @@ func attribute(p *packet.Packet, name string) string {
 
 // failed says that stream management was not enabled or resumed.
 func (s *Service) failed(ctx context.Context, p *packet.Packet, condition, attrs string) (packet.Verdict, error) {
-	return packet.Claim, s.env.Deliver(ctx, &packet.Packet{
-		Kind: packet.Session, Flags: packet.Down, Host: p.Near.Host, Section: p.Near.Section, Near: p.Far, Far: p.Near,
-		To: p.From, Name: "failed", NS: ns.StreamManagement, Attrs: attrs, Body: xml.AppendEmpty(nil, condition, ns.StanzaErrors),
-	})
+	q := failure(p.From, condition)
+	q.Kind, q.Flags, q.Host, q.Section = packet.Session, packet.Down, p.Near.Host, p.Near.Section
+	q.Near, q.Far, q.Attrs = p.Far, p.Near, attrs
+	return packet.Claim, s.env.Deliver(ctx, &q)
+}
+
+// failure is the element that says so.
+func failure(jid, condition string) packet.Packet {
+	return packet.Packet{To: jid, Name: "failed", NS: ns.StreamManagement, Body: xml.AppendEmpty(nil, condition, ns.StanzaErrors)}
 }
 
 // enable begins stream management for a session.
@@ -59,8 +64,10 @@ func (s *Service) enable(ctx context.Context, x *session, p *packet.Packet) (pac
 		return packet.Claim, nil
 	}
 	if x.isManaged() {
+		x.managed.refused++ // behind the answer to the first, which may have to wait
 		a.mu.Unlock()
-		return s.failed(ctx, p, "unexpected-request", "")
+		s.drain(x)
+		return packet.Claim, nil
 	}
 	s.beginManaged(x, attribute(p, "resume"), attribute(p, "max"))
 	m := x.managed

@@ -44,6 +44,8 @@ type managed struct {
 	kind   helloKind
 	after  moment // hello must not go before
 
+	refused uint32 // what the client has asked behind hello that it must not ask, and is not told yet
+
 	downward module.Source // to the connection
 	outward  module.Source // stanzas of the client
 }
@@ -239,6 +241,9 @@ func (s *Service) next(x *session, p *packet.Packet) bool {
 		}
 		*p, m.hello = *m.hello, nil
 		p.Seq = seqHello
+	case m.refused > 0:
+		m.refused--
+		*p = failure(x.jid, "unexpected-request")
 	case m.owes && m.counted <= s.journal.Durable():
 		m.owes = false
 		*p = packet.Packet{To: x.jid, Name: "a", NS: ns.StreamManagement, Attrs: " h='" + count(m.received) + "'"}

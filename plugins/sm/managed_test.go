@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -187,6 +188,28 @@ func testEnableNeedsASession(t *testing.T) {
 	expect(t, "resume", c.got(), "failed <item-not-found/>")
 	c.send(`<r xmlns='%s'/>`, ns.StreamManagement)
 	expect(t, "request", c.got())
+}
+
+// What is asked first is answered first, also if the first answer has to wait.
+func TestEnableTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{}`, "ann@localhost")
+		ann := w.available("ann@localhost/phone", 0)
+		ann.take()
+		w.incoming(`<presence from='bob@elsewhere/x' to='ann@localhost'/>`) // not counted, and may still be on its way
+		ann.take()
+		ann.send(`<enable xmlns='%s'/>`, ns.StreamManagement)
+		ann.send(`<enable xmlns='%s'/>`, ns.StreamManagement)
+		ann.send(`<enable xmlns='%s'/>`, ns.StreamManagement)
+		var got []string
+		for len(got) < 3 && w.t.Context().Err() == nil {
+			time.Sleep(time.Second)
+			got = append(got, ann.got()...)
+		}
+		expect(t, "answers", got, "enabled", "failed <unexpected-request/>", "failed <unexpected-request/>")
+		ann.send(`<enable xmlns='%s'/>`, ns.StreamManagement)
+		expect(t, "a further one", ann.got(), "failed <unexpected-request/>")
+	})
 }
 
 // What the client is told when it is enabled (XEP-0198 section 3).

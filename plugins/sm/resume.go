@@ -75,10 +75,21 @@ func (s *Service) connect(x *session, p *packet.Packet) {
 // misuse, unless it is the one that has given it the session: then it comes
 // again because nobody could say that it was done.
 func (s *Service) resumeAgain(ctx context.Context, x *session, p *packet.Packet) (packet.Verdict, error) {
-	if !s.hear(x, p) {
-		return packet.Claim, nil
+	a := x.account
+	a.mu.Lock()
+	isNew, managed := s.isNew(x, p), x.isManaged()
+	if isNew && managed {
+		x.managed.refused++
 	}
-	return s.failed(ctx, p, "unexpected-request", "")
+	a.mu.Unlock()
+	switch {
+	case !isNew:
+	case managed:
+		s.drain(x)
+	default:
+		return s.failed(ctx, p, "unexpected-request", "")
+	}
+	return packet.Claim, nil
 }
 
 // resumed returns the session of an account that a name resumes, nil if there
