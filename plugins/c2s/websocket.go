@@ -37,6 +37,7 @@ type webSocket struct {
 	client net.Addr
 	r      *websocket.Reader
 	heard  atomic.Bool // since the last ping
+	closed atomic.Bool // a close frame was sent, and nothing comes behind it (RFC 6455 section 5.5.1)
 }
 
 func (c *conn) overWebSocket(nc net.Conn, early []byte, client web.Client) {
@@ -74,10 +75,24 @@ func (s *Service) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	go c.liveOverWeb(channel) // the request, with all that it has, ends here
 }
 
-// answer sends what the reader answers by itself.
+// answer sends what the reader answers by itself. In a login the reader is the one who
+// writes, and closes the connection when it has read the end.
 func (t *webSocket) answer(frame []byte) {
+	closes := ws.OpCode(frame[0]&0x0f) == ws.OpClose
+	if closes && (t.c.source == nil || t.c.alone.Load()) {
+		if !t.closed.Swap(true) {
+			t.SetWriteDeadline(time.Now().Add(farewell))
+			t.Write(frame)
+		}
+		return
+	}
 	frame = bytes.Clone(frame)
-	t.c.put(false, func(dst []byte) []byte { return append(dst, frame...) })
+	t.c.put(false, func(dst []byte) []byte {
+		if t.closed.Load() || closes && t.closed.Swap(true) {
+			return dst
+		}
+		return append(dst, frame...)
+	})
 }
 
 // Read reads for t.r.
@@ -102,18 +117,25 @@ func (t *webSocket) Encrypt(context.Context, string) (sasl.Channel, error) {
 }
 
 func (t *webSocket) Answer(out []byte) error {
+	if t.closed.Load() {
+		return nil
+	}
 	var b []byte
 	for el := range xml.Elements(out, "") {
 		b = websocket.AppendMessage(b, func(dst []byte) []byte { return append(dst, el.Outer()...) })
 	}
 	if bytes.HasSuffix(out, []byte(stream.CloseFrame)) {
 		b = websocket.AppendClose(b, ws.StatusNormalClosure, "")
+		t.closed.Store(true)
 	}
 	_, err := t.Write(b)
 	return err
 }
 
 func (t *webSocket) AppendElement(dst []byte, p *packet.Packet) []byte {
+	if t.closed.Load() {
+		return dst
+	}
 	return websocket.AppendMessage(dst, func(dst []byte) []byte { return appendAlone(dst, p) })
 }
 
@@ -127,6 +149,9 @@ func appendAlone(dst []byte, p *packet.Packet) []byte {
 }
 
 func (t *webSocket) AppendEnd(dst []byte, e *stream.Error) []byte {
+	if t.closed.Swap(true) {
+		return dst
+	}
 	if e != nil {
 		dst = websocket.AppendMessage(dst, e.Append)
 	}
@@ -160,5 +185,10 @@ func (t *webSocket) ping() {
 		t.c.close(t.Cut)
 		return
 	}
-	t.c.put(false, websocket.AppendPing)
+	t.c.put(false, func(dst []byte) []byte {
+		if t.closed.Load() {
+			return dst
+		}
+		return websocket.AppendPing(dst)
+	})
 }

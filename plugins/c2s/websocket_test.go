@@ -197,6 +197,61 @@ func TestWebSocketFraming(t *testing.T) {
 	})
 }
 
+// A close frame is answered with one, and nothing comes behind one (RFC 6455 section
+// 5.5.1), before the login and after it.
+func TestWebSocketClose(t *testing.T) {
+	normal := string(ws.NewCloseFrameBody(ws.StatusNormalClosure, ""))
+	sdktest.Both(t, webPlan(overWebSocket), func(t *testing.T, h *sdktest.Harness) {
+		address := served(h)
+		withAccount(t, h)
+		for _, c := range []struct {
+			name  string
+			begin func(*rawWebSocket)
+			end   func(*rawWebSocket)
+			code  ws.StatusCode
+		}{
+			{"at once", func(*rawWebSocket) {}, func(c *rawWebSocket) { c.say(ws.OpClose, normal) }, ws.StatusNormalClosure},
+			{"in the login", func(c *rawWebSocket) { c.say(ws.OpText, openFrame) }, func(c *rawWebSocket) { c.say(ws.OpClose, normal) }, ws.StatusNormalClosure},
+			{"after the login", (*rawWebSocket).authenticate, func(c *rawWebSocket) { c.say(ws.OpClose, normal) }, ws.StatusNormalClosure},
+			{"not masked", func(c *rawWebSocket) { c.say(ws.OpText, openFrame) }, (*rawWebSocket).unmasked, ws.StatusProtocolError},
+			{"not masked after the login", (*rawWebSocket).authenticate, (*rawWebSocket).unmasked, ws.StatusProtocolError},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				client, err := dialRaw(t, address, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.begin(client)
+				c.end(client)
+				for {
+					f, err := ws.ReadFrame(client.r)
+					if err != nil {
+						t.Fatalf("no close frame: %v", err)
+					}
+					if f.Header.OpCode != ws.OpClose {
+						continue
+					}
+					if code, _ := ws.ParseCloseFrameData(f.Payload); code != c.code {
+						t.Errorf("closed with %d, want %d", code, c.code)
+					}
+					break
+				}
+				if f, err := ws.ReadFrame(client.r); err == nil {
+					t.Errorf("behind the close frame: %d %s", f.Header.OpCode, f.Payload)
+				}
+			})
+		}
+	})
+}
+
+// unmasked sends what a client must not.
+func (c *rawWebSocket) unmasked() {
+	c.t.Helper()
+	if err := ws.WriteFrame(c.rw, ws.NewTextFrame([]byte("<x/>"))); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // A client that answers pings stays, one that does not is cut off.
 func TestWebSocketPings(t *testing.T) {
 	t.Parallel()

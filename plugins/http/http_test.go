@@ -132,7 +132,8 @@ func TestCORS(t *testing.T) {
 		allowed, methods              string
 		status                        int
 	}{
-		{"no page", "GET", any[0], "", "", "", 200},
+		{"no page, whose answer may be kept for one", "GET", any[0], "", "*", "", 200},
+		{"no page, where some may", "GET", some[0], "", "", "", 200},
 		{"any page", "GET", any[0], "https://a.example", "*", "", 200},
 		{"any page asks first", "OPTIONS", any[0], "https://a.example", "*", "GET, POST", 204},
 		{"one of ours", "GET", some[0], "https://a.example", "https://a.example", "", 200},
@@ -149,6 +150,9 @@ func TestCORS(t *testing.T) {
 			allowed, methods := answer.Header.Get("Access-Control-Allow-Origin"), answer.Header.Get("Access-Control-Allow-Methods")
 			if answer.StatusCode != c.status || allowed != c.allowed || methods != c.methods {
 				t.Errorf("%s, origin %q, methods %q", answer.Status, allowed, methods)
+			}
+			if varies := answer.Header.Get("Vary") == "Origin"; varies != (c.address == some[0]) {
+				t.Errorf("the answer varies with the origin: %v", varies)
 			}
 		})
 	}

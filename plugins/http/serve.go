@@ -26,11 +26,11 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // cors says which pages may use a route (the Fetch standard, 3.2), and reports
 // whether that was all that was asked.
 func (s *Service) cors(w http.ResponseWriter, r *http.Request, methods string) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" || methods == "" {
+	if methods == "" {
 		return false
 	}
-	h := w.Header()
+	// Also without an Origin: the answer may be kept for a page that asks next.
+	h, origin := w.Header(), r.Header.Get("Origin")
 	switch {
 	case slices.Contains(s.args.Origins, "*"):
 		h.Set("Access-Control-Allow-Origin", "*")
@@ -40,7 +40,7 @@ func (s *Service) cors(w http.ResponseWriter, r *http.Request, methods string) b
 	default:
 		h.Add("Vary", "Origin")
 	}
-	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+	if origin == "" || r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}
 	if h.Get("Access-Control-Allow-Origin") != "" {

@@ -19,8 +19,11 @@ package bosh
 
 import (
 	"crypto/rand"
+	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +32,9 @@ import (
 
 // NS is the namespace of the element around everything.
 const NS = "http://jabber.org/protocol/httpbind"
+
+// major and minor are the version of XEP-0124 that we speak.
+const major, minor = 1, 11
 
 // nsXMPP is that of the attributes which XEP-0206 adds.
 const nsXMPP = "urn:xmpp:xbosh"
@@ -172,11 +178,23 @@ func (s *Server) enter(session *Session) bool {
 	return true
 }
 
+// lower is the lower one of a version and ours, which is also for a client that says
+// none (XEP-0124 section 7.2).
+func lower(theirs string) string {
+	first, second, _ := strings.Cut(theirs, ".")
+	x, err := strconv.ParseUint(first, 10, 16)
+	y, err2 := strconv.ParseUint(second, 10, 16)
+	if err != nil || err2 != nil || x > major || x == major && y > minor {
+		x, y = major, minor
+	}
+	return fmt.Sprintf("%d.%d", x, y)
+}
+
 // newSession makes the session that a request asks for.
 func (s *Server) newSession(q *request) *Session {
 	session := &Session{
 		server: s, sid: rand.Text(), rid: q.rid - 1, wait: min(q.wait, s.config.Wait), hold: min(q.hold, s.config.Hold),
-		acks: q.ack != 0, scanner: xml.NewScanner(s.config.Limits),
+		acks: q.ack != 0, version: lower(q.ver), scanner: xml.NewScanner(s.config.Limits),
 	}
 	session.cond = sync.NewCond(&session.mu)
 	session.polls = session.hold == 0 || session.wait == 0

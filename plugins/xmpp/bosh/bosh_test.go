@@ -187,6 +187,19 @@ func TestSession(t *testing.T) {
 		"open to=example.org version=1.0 lang=en", "echo jabber:client en 2", "presence jabber:client en ", "close")
 }
 
+// The version of the protocol is the lower one of theirs and ours (XEP-0124 section 7.2).
+func TestVersion(t *testing.T) {
+	for theirs, want := range map[string]string{
+		"ver='1.6'": "1.6", "ver='1.10'": "1.10", "ver='1.11'": "1.11", "ver='1.12'": "1.11", "ver='2.0'": "1.11", "ver='01.06'": "1.6",
+		"": "1.11", "ver=''": "1.11", "ver='1'": "1.11", "ver='x.y'": "1.11", "ver='-1.5'": "1.11",
+	} {
+		c := &client{t: t, url: serve(t, nil).URL, rid: 5}
+		if got := c.post(5, " to='example.org' xmpp:version='1.0' "+theirs, ""); !strings.Contains(got, " ver='"+want+"'") {
+			t.Errorf("%s is answered with %s", theirs, got)
+		}
+	}
+}
+
 func TestRequestsAreHeld(t *testing.T) {
 	s := serve(t, nil)
 	c := s.begin("")

@@ -14,16 +14,16 @@ import (
 type request struct {
 	answer chan []byte // takes one response
 
-	sid, to, from, lang, version string
-	key, newKey                  string
-	rid, ack                     int64
-	wait, pause                  time.Duration
-	hold                         int
-	begins, restarts, pauses     bool
-	terminates                   bool
-	body                         []byte // its elements
-	some                         bool   // there are any
-	arrived                      time.Time
+	sid, to, from, lang, version, ver string
+	key, newKey                       string
+	rid, ack                          int64
+	wait, pause                       time.Duration
+	hold                              int
+	begins, restarts, pauses          bool
+	terminates                        bool
+	body                              []byte // its elements
+	some                              bool   // there are any
+	arrived                           time.Time
 }
 
 const (
@@ -50,7 +50,7 @@ func parse(text []byte, limits xml.Limits) (*request, error) {
 	q := &request{
 		answer: make(chan []byte, 1), arrived: time.Now(),
 		sid: string(t.Attr("sid")), to: string(t.To), from: string(t.From), lang: t.Lang, version: stream.Version,
-		key: string(t.Attr("key")), newKey: string(t.Attr("newkey")), terminates: t.Type == "terminate", body: t.Body,
+		key: string(t.Attr("key")), newKey: string(t.Attr("newkey")), ver: string(t.Attr("ver")), terminates: t.Type == "terminate", body: t.Body,
 	}
 	q.begins = q.sid == ""
 	for _, a := range t.Attrs {

@@ -38,7 +38,7 @@ func (s *Session) description(dst []byte) []byte {
 	for _, a := range []struct{ name, value string }{
 		{"sid", s.sid}, {"wait", seconds(s.wait)}, {"hold", strconv.Itoa(s.hold)}, {"requests", strconv.Itoa(s.requests)},
 		{"inactivity", seconds(c.Inactivity)}, {"polling", seconds(c.Polling)}, {"maxpause", seconds(c.MaxPause)},
-		{"ver", "1.11"}, {"from", s.to}, {"xmlns:xmpp", nsXMPP}, {"xmpp:version", "1.0"}, {"xmpp:restartlogic", "true"},
+		{"ver", s.version}, {"from", s.to}, {"xmlns:xmpp", nsXMPP}, {"xmpp:version", "1.0"}, {"xmpp:restartlogic", "true"},
 		{"xmlns:stream", ns.Stream},
 	} {
 		if a.value == "0" && (a.name == "polling" || a.name == "maxpause") {
