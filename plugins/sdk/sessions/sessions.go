@@ -9,6 +9,7 @@ package sessions
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -32,8 +33,33 @@ type Session struct {
 	Connected bool          `json:"connected"`            // or it waits to be resumed
 	Managed   bool          `json:"managed"`              // stream management is enabled (XEP-0198)
 	Queue     int           `json:"queue"`                // stanzas that the client has not acknowledged
-	Idle      time.Duration `json:"idle"`                 // since the client was heard of, in ns
+	Idle      time.Duration `json:"-"`                    // since the client was heard of; idle_seconds in JSON
 	Listener  string        `json:"connection,omitempty"` // the section that has the connection
+}
+
+// fields are those of a session that JSON has as they are.
+type fields Session
+
+// inJSON is a session in JSON, where a time is in seconds.
+type inJSON struct {
+	fields
+	Idle float64 `json:"idle_seconds"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (s Session) MarshalJSON() ([]byte, error) {
+	return json.Marshal(inJSON{fields(s), s.Idle.Seconds()})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Session) UnmarshalJSON(text []byte) error {
+	var x inJSON
+	if err := json.Unmarshal(text, &x); err != nil {
+		return err
+	}
+	*s = Session(x.fields)
+	s.Idle = time.Duration(x.Idle * float64(time.Second))
+	return nil
 }
 
 // An Asker sends an IQ and waits for its answer. An error answer is returned as
