@@ -131,18 +131,25 @@ func (c *rawWebSocket) say(op ws.OpCode, text string) {
 	}
 }
 
+// frame returns the next frame.
+func (c *rawWebSocket) frame() (ws.OpCode, []byte, error) {
+	h, err := ws.ReadHeader(c.r)
+	if err != nil {
+		return 0, nil, err
+	}
+	payload := make([]byte, min(h.Length, 1<<20))
+	_, err = io.ReadFull(c.r, payload)
+	return h.OpCode, payload, err
+}
+
 // hear returns the next message, "PING", or "CLOSE" with what it says.
 func (c *rawWebSocket) hear() string {
 	c.t.Helper()
-	h, err := ws.ReadHeader(c.r)
+	op, payload, err := c.frame()
 	if err != nil {
 		return err.Error()
 	}
-	payload := make([]byte, h.Length)
-	if _, err := io.ReadFull(c.r, payload); err != nil {
-		c.t.Fatal(err)
-	}
-	switch h.OpCode {
+	switch op {
 	case ws.OpPing:
 		return "PING"
 	case ws.OpPong:
@@ -224,20 +231,20 @@ func TestWebSocketClose(t *testing.T) {
 				c.begin(client)
 				c.end(client)
 				for {
-					f, err := ws.ReadFrame(client.r)
+					op, payload, err := client.frame()
 					if err != nil {
 						t.Fatalf("no close frame: %v", err)
 					}
-					if f.Header.OpCode != ws.OpClose {
+					if op != ws.OpClose {
 						continue
 					}
-					if code, _ := ws.ParseCloseFrameData(f.Payload); code != c.code {
+					if code, _ := ws.ParseCloseFrameData(payload); code != c.code {
 						t.Errorf("closed with %d, want %d", code, c.code)
 					}
 					break
 				}
-				if f, err := ws.ReadFrame(client.r); err == nil {
-					t.Errorf("behind the close frame: %d %s", f.Header.OpCode, f.Payload)
+				if op, payload, err := client.frame(); err == nil {
+					t.Errorf("behind the close frame: %d %s", op, payload)
 				}
 			})
 		}
