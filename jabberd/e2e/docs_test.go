@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -62,7 +63,9 @@ func TestAskingExamples(t *testing.T) {
 			if port := r.vars["irc_port"]; port != "" {
 				out = strings.ReplaceAll(out, ":"+port+`"`, `:5348"`)
 			}
-			if out != want {
+			// Where in the shipped files something stands changes with each comment there.
+			line := regexp.MustCompile(`(\.hcl):[0-9]+`)
+			if line.ReplaceAllString(out, "$1") != line.ReplaceAllString(want, "$1") {
 				t.Errorf("got\n%s\nthe text has\n%s", out, want)
 			}
 		})

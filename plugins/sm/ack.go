@@ -64,7 +64,7 @@ func (s *Service) enable(ctx context.Context, x *session, p *packet.Packet) (pac
 		return packet.Claim, nil
 	}
 	if x.isManaged() {
-		x.managed.refused++ // behind the answer to the first, which may have to wait
+		x.managed.excess++ // behind the answer to the first, which may have to wait
 		a.mu.Unlock()
 		s.drain(x)
 		return packet.Claim, nil

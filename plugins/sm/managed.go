@@ -44,7 +44,7 @@ type managed struct {
 	kind   helloKind
 	after  moment // hello must not go before
 
-	refused uint32 // what the client has asked behind hello that it must not ask, and is not told yet
+	excess uint32 // requests behind hello that the client must not make, not refused yet
 
 	downward module.Source // to the connection
 	outward  module.Source // stanzas of the client
@@ -241,8 +241,8 @@ func (s *Service) next(x *session, p *packet.Packet) bool {
 		}
 		*p, m.hello = *m.hello, nil
 		p.Seq = seqHello
-	case m.refused > 0:
-		m.refused--
+	case m.excess > 0:
+		m.excess--
 		*p = failure(x.jid, "unexpected-request")
 	case m.owes && m.counted <= s.journal.Durable():
 		m.owes = false

@@ -64,7 +64,7 @@ func (s *Service) connect(x *session, p *packet.Packet) {
 	x.base += x.seq
 	x.conn, x.seq, x.heard = conn, p.Seq, s.clock.now()
 	m.written, m.first = m.acked, m.acked
-	m.asked, m.late, m.after, m.lost, m.owes, m.refused = 0, 0, 0, 0, false, 0
+	m.asked, m.late, m.after, m.lost, m.owes, m.refused, m.excess = 0, 0, 0, 0, false, 0, 0
 	m.kind, m.helloH = isResumed, m.received
 	x.inactive = false // XEP-0352 section 6
 	s.greet(x)
@@ -79,7 +79,7 @@ func (s *Service) resumeAgain(ctx context.Context, x *session, p *packet.Packet)
 	a.mu.Lock()
 	isNew, managed := s.isNew(x, p), x.isManaged()
 	if isNew && managed {
-		x.managed.refused++
+		x.managed.excess++
 	}
 	a.mu.Unlock()
 	switch {

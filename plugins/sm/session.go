@@ -181,7 +181,7 @@ func (s *Service) disconnect(x *session) {
 	m := x.managed
 	m.lost = s.clock.now()
 	m.asked, m.owes = 0, false
-	m.hello, m.refused = nil, 0
+	m.hello, m.refused, m.excess = nil, 0, 0
 	s.journalState(x)
 	s.clock.wake(x, m.end())
 }
