@@ -117,7 +117,7 @@ type Packet struct {
 	Type     string // its type attribute: chat, get, result ...; the level for Log
 	ID       string // its id attribute
 	NS       string // its namespace; "" is the stanza namespace. For XDB the namespace asked of
-	Lang     string // its xml:lang
+	Lang     string // its xml:lang; one that is empty is in Attrs
 	Attrs    string // its other attributes as XML, each with a space before it
 
 	Near, Far Token  // session: the sender's end and the receiver's

@@ -134,15 +134,17 @@ func TestRFC6120StreamIDs(t *testing.T) {
 	})
 }
 
-// A stanza is in the language of its stream if it names none (RFC 6120, 8.1.5).
+// A stanza is in the language of its stream if it names none, and in none if it
+// says that (RFC 6120, 8.1.5).
 func TestRFC6120LanguageOfTheStream(t *testing.T) {
 	sdktest.Both(t, plan(`{"listen":["127.0.0.1:0"],"starttls":"optional"}`), func(t *testing.T, h *sdktest.Harness) {
 		address := listening(h)
 		withAccount(t, h)
 		german := strings.Replace(header, "to=", "xml:lang='de' to=", 1)
 		out := raw(t, address, header+plainAs("ann", "secret")+german+bindIQ+
-			"<message to='bob@example.org' id='1'><body>x</body></message><message to='bob@example.org' id='2' xml:lang='fr'><body>x</body></message>"+closed)
-		for _, want := range []string{"id='1' xml:lang='de'", "id='2' xml:lang='fr'"} {
+			"<message to='bob@example.org' id='1'><body>x</body></message><message to='bob@example.org' id='2' xml:lang='fr'><body>x</body></message>"+
+			"<message to='bob@example.org' id='3' xml:lang=''><body>x</body></message>"+closed)
+		for _, want := range []string{"id='1' xml:lang='de'", "id='2' xml:lang='fr'", "id='3' xml:lang=''"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("no %s in\n%s", want, out)
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"strconv"
 	"time"
 
 	"github.com/jabberii/server/jabberd/packet"
@@ -246,20 +247,8 @@ func readMessage(value []byte) (packet.Packet, bool) {
 	}
 	p := packet.Packet{
 		To: el.Attr("to"), From: el.Attr("from"), Name: "message", Type: el.Attr("type"), ID: el.Attr("id"), Lang: el.Lang(),
-		Body: el.Inner(),
+		Attrs: otherAttrs(&el), Body: el.Inner(),
 	}
-	var attrs []byte
-	for at := range el.Attrs() {
-		switch name := string(at.Name); {
-		case at.NS == "" && (name == "to" || name == "from" || name == "type" || name == "id"), at.NS == ns.XML:
-		case at.NS == "":
-			attrs = xml.AppendAttr(attrs, name, at.Value)
-		default:
-			attrs = xml.AppendAttr(attrs, "xmlns:x", at.NS)
-			attrs = xml.AppendAttr(attrs, "x:"+name, at.Value)
-		}
-	}
-	p.Attrs = string(attrs)
 	if origin, ok := xml.Find(value, ns.Client, "origin", originNS); ok {
 		if b, err := base64.StdEncoding.DecodeString(origin.Text()); err == nil {
 			r := reader{b: b}
@@ -267,4 +256,27 @@ func readMessage(value []byte) (packet.Packet, bool) {
 		}
 	}
 	return p, true
+}
+
+// otherAttrs writes the attributes of a stanza that have no field in a packet, or
+// say that there is no language, which an empty field does not.
+func otherAttrs(el *xml.Element) string {
+	var b []byte
+	prefixes := 0
+	for at := range el.Attrs() {
+		switch name := string(at.Name); {
+		case at.NS == "" && (name == "to" || name == "from" || name == "type" || name == "id"):
+		case at.NS == ns.XML && name == "lang" && len(at.Value) > 0:
+		case at.NS == ns.XML:
+			b = xml.AppendAttr(b, "xml:"+name, at.Value)
+		case at.NS == "":
+			b = xml.AppendAttr(b, name, at.Value)
+		default:
+			prefix := "x" + strconv.Itoa(prefixes)
+			prefixes++
+			b = xml.AppendAttr(b, "xmlns:"+prefix, at.NS)
+			b = xml.AppendAttr(b, prefix+":"+name, at.Value)
+		}
+	}
+	return string(b)
 }

@@ -68,6 +68,32 @@ func TestOfflineMessages(t *testing.T) {
 	})
 }
 
+// The attributes of a message that is kept come as its sender has set them.
+func TestAttributesOfWhatIsKept(t *testing.T) {
+	for _, test := range []struct{ name, attrs, lang, want string }{
+		{"a language", ` xml:lang='de'`, "de", ``},
+		{"no language, which isn't that of the stream", ` xml:lang=''`, "", ` xml:lang=''`},
+		{"another of XML", ` xml:space='preserve'`, "", ` xml:space='preserve'`},
+		{"two of one namespace and one of another", ` xmlns:p='urn:p' p:a='1' p:b='2' xmlns:q='urn:q' q:a='3' c='4'`, "",
+			` xmlns:x0='urn:p' x0:a='1' xmlns:x1='urn:p' x1:b='2' xmlns:x2='urn:q' x2:a='3' c='4'`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, `{}`, "ann@localhost")
+				w.incoming(`<message from='bob@elsewhere/x' to='ann@localhost'%s><body>x</body></message>`, test.attrs)
+				ann := w.login("ann@localhost/phone")
+				ann.send(`<presence/>`)
+				synctest.Wait()
+				got := ann.take()
+				p := got[len(got)-1]
+				if p.Name != "message" || p.Lang != test.lang || p.Attrs != test.want {
+					t.Errorf("%s, lang %q, attributes %q\nwant %q, %q", p.Name, p.Lang, p.Attrs, test.lang, test.want)
+				}
+			})
+		})
+	}
+}
+
 func TestWhatIsKept(t *testing.T) {
 	for _, test := range []struct {
 		name, args, message, want string

@@ -244,6 +244,10 @@ func TestValues(t *testing.T) {
 	if string(tok.To) != `<>&"'A😀` || string(tok.From) != "'" || string(tok.ID) != "1 2 3 4\n5" || tok.Lang != "de" || tok.Type != "get" {
 		t.Errorf("%+v", tok)
 	}
+	tok, _, err = s.Next([]byte(`<a xml:lang='' id='1'/>`)) // in no language, which isn't that of the stream
+	if err != nil || tok == nil || tok.Lang != "" || string(tok.Rest) != " xml:lang=''" {
+		t.Errorf("%+v, %v", tok, err)
+	}
 	tok, _, err = s.Next([]byte(`<a to='' p:to='x' xmlns:p='u'/>`))
 	if err != nil || tok == nil || tok.To == nil || len(tok.To) != 0 || tok.Lang != "en" || tok.Type != "" || len(tok.Attrs) != 2 || tok.Attrs[1].NS != "u" {
 		t.Errorf("%+v, %v", tok, err)

@@ -45,13 +45,14 @@ type Token struct {
 
 	To, From, ID []byte
 	Type         string
-	Lang         string // xml:lang; without, the language of the stream
+	Lang         string // xml:lang; without, the language of the stream; "" is none, also if that is said
 
 	Attrs []Attr // all attributes, those above too, but no declarations of namespaces
 
 	// Rest has the attributes that aren't in the fields above as they were
 	// written, each with a space before it and with the declaration of its
-	// prefix, so that a writer puts it behind the others in a start tag.
+	// prefix, so that a writer puts it behind the others in a start tag. An empty
+	// xml:lang is there too: of a field that is empty nobody would write it.
 	Rest []byte
 
 	// Body is what is between the start tag and the end tag. It is
@@ -211,7 +212,7 @@ func (s *Scanner) rest(b []byte) []byte {
 			continue
 		}
 		at++
-		if common(s.token.Attrs[at]) != "" {
+		if name := common(s.token.Attrs[at]); name != "" && (name != "lang" || len(s.token.Attrs[at].Value) > 0) {
 			continue
 		}
 		prefix := a.name.prefix.in(b)
