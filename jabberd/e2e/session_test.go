@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +50,10 @@ func TestSessionsAndRemoval(t *testing.T) {
 		if err := ends(ctx, third); err.Condition != stream.Reset {
 			t.Errorf("who is kicked hears %v", err)
 		}
+		r.await("a line about the kick", func() bool {
+			log, err := os.ReadFile(filepath.Join(r.data, "log", "jabberd.log"))
+			return err == nil && strings.Contains(string(log), "ended sessions of "+third.Local().String()) && strings.Contains(string(log), "condition=reset")
+		})
 		if out, err := r.jabberd("session", "kick", third.Local().String()); err == nil || !strings.Contains(out, "has no session") {
 			t.Errorf("kicked again: %v, %s", err, out)
 		}

@@ -79,6 +79,7 @@ type Service struct {
 	args      Args
 	acceptors [3]*session.Acceptor // by framing
 	guesses   guesses
+	refusals  refusals
 	issuer    *issuer // of the tokens of OAUTHBEARER; nil without
 	certs     *certs.Store
 	servers   tlsServers

@@ -177,12 +177,11 @@ func (c *conn) login(begin func(ctx context.Context, r *session.Receiver) error)
 		default:
 			reply = r.Fail(err)
 		}
-		switch {
-		case errors.Is(reply.Err, sasl.NotAuthorized): // a wrong password, or somebody guesses
-			c.s.env.Log().Info("refused a login", "host", r.Host().Address.Domain(), "client", c.remote())
-			slowDown(ctx, tried.failed())
-		case errors.Is(reply.Err, errGuessing):
-			c.s.env.Log().Info("refused a login unseen: too many have failed", "host", r.Host().Address.Domain(), "client", c.remote())
+		if why := (*session.Refused)(nil); errors.As(reply.Err, &why) {
+			c.refusedLogin(tried, r.Host().Address.Domain(), why)
+			if errors.Is(why, sasl.NotAuthorized) { // a wrong password, or somebody guesses
+				slowDown(ctx, tried.failed())
+			}
 		}
 		if err := c.t.Answer(reply.Out); err != nil {
 			return jid.JID{}, err

@@ -34,7 +34,11 @@ func (s *Service) administer(ctx context.Context, p *packet.Packet, el *xml.Elem
 		if !stream.Condition(why.condition).Defined() {
 			return packet.Pass, packet.Refuse("bad-request", "there is no such stream error")
 		}
-		return s.result(ctx, p, sessions.AppendEnded(nil, s.finishAll(of, el.Attr("but"), why)))
+		n := s.finishAll(of, el.Attr("but"), why)
+		if n > 0 {
+			s.env.Log().Info("ended sessions of "+of, "host", packet.Domain(of), "by", p.From, "condition", why.condition, "count", n)
+		}
+		return s.result(ctx, p, sessions.AppendEnded(nil, n))
 	case name == "befriend" && packet.Resource(of) == "":
 		if err := s.befriend(ctx, p, of, el.Attr("contact")); err != nil {
 			return packet.Pass, err

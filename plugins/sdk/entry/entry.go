@@ -34,6 +34,7 @@ const Event = "event"
 // The events that the server itself tells of.
 const (
 	Authenticated  = "session.authenticated" // somebody has logged in; fields account, client
+	Refused        = "session.refused"       // somebody has not been let in; fields account, mechanism, client, reason, and why and omitted if there is something to say
 	SessionCreated = "session.created"       // a resource is bound; field session
 	SessionClosed  = "session.closed"        // a session is over, not only its connection; field session
 	Message        = "message"               // a stanza, as the module events tells of it

@@ -16,6 +16,7 @@ func (s *Server) bearer(ctx context.Context, in []byte) ([]byte, serverStep, err
 	if err != nil {
 		return nil, nil, &Failure{Condition: MalformedRequest, Text: err.Error()}
 	}
+	s.tried = authzid
 	username, err := s.auth.Bearer(ctx, token)
 	if err == nil {
 		username, err = s.prepare(username)

@@ -94,6 +94,7 @@ type Server struct {
 	auth      *Authenticator
 	channel   Channel
 	mechanism string
+	tried     string // username as the client has sent it
 	username  string
 	authzid   string
 	refusal   error      // of who proves the password, nil is none
@@ -186,6 +187,10 @@ func (s *Server) Mechanism() string { return s.mechanism }
 // until the exchange is done.
 func (s *Server) Username() string { return s.username }
 
+// Tried is the account that the client wants to be, as it has sent it: for a log, since
+// nothing of it is checked. It is empty if the client has not said.
+func (s *Server) Tried() string { return s.tried }
+
 // Authzid is the identity that the client asked for and may act as; empty if it
 // asked for none.
 func (s *Server) Authzid() string { return s.authzid }
@@ -222,6 +227,7 @@ func checkLength(in []byte) error {
 
 // prepare brings a username into the form in which it is looked up.
 func (s *Server) prepare(name string) (string, error) {
+	s.tried = name
 	var err error
 	if s.auth.Prepare != nil {
 		name, err = s.auth.Prepare(name)

@@ -58,6 +58,7 @@ func (s *Server) external(ctx context.Context, in []byte) ([]byte, serverStep, e
 	if !utf8.ValidString(authzid) || strings.Contains(authzid, "\x00") {
 		return nil, nil, fail(MalformedRequest, "")
 	}
+	s.tried = authzid
 	username, err := s.auth.External(ctx, s.channel.Certificate, authzid)
 	if isNoAccount(err) {
 		return nil, nil, &Failure{Condition: NotAuthorized, Cause: err}

@@ -251,13 +251,14 @@ func (o *offerSASL) Feed(ctx context.Context, r *Receiver, t *xml.Token) (Reply,
 	if err == nil && r.account.IsZero() {
 		return Reply{Out: out}, true
 	}
+	exchange := r.exchange
 	r.exchange = nil
 	if err != nil {
 		var f *sasl.Failure
 		if !errors.As(err, &f) {
 			f = &sasl.Failure{Condition: sasl.TemporaryAuthFailure, Cause: err}
 		}
-		return r.Failed(appendFailure(nil, f), err), true
+		return r.Failed(appendFailure(nil, f), refused(exchange, t.Attr("mechanism"), err)), true
 	}
 	return Reply{Out: out, Step: Restart}, true
 }

@@ -76,7 +76,7 @@ func (s Step) String() string { return stepNames[s] }
 type Reply struct {
 	Out  []byte // belongs to the caller; may be empty
 	Step Step
-	Err  error // for the log: with Close why, an io.EOF is a peer that closed its stream; else why it failed to authenticate
+	Err  error // for the log: with Close why, an io.EOF is a peer that closed its stream; a *Refused why it failed to authenticate
 }
 
 // A Receiver negotiates the receiving side of one stream. It does no I/O and has no

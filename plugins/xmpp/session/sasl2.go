@@ -95,6 +95,10 @@ func (o *offerSASL2) Feed(ctx context.Context, r *Receiver, t *xml.Token) (Reply
 	if err == nil {
 		return reply, true
 	}
+	var exchange *sasl.Server
+	if r.login != nil {
+		exchange = r.login.exchange
+	}
 	r.login = nil
 	if end := (*stream.Error)(nil); errors.As(err, &end) {
 		return r.Fail(err), true
@@ -108,7 +112,7 @@ func (o *offerSASL2) Feed(ctx context.Context, r *Receiver, t *xml.Token) (Reply
 	default:
 		f = &sasl.Failure{Condition: sasl.TemporaryAuthFailure, Cause: err}
 	}
-	return r.Failed(appendFailure2(nil, f), err), true
+	return r.Failed(appendFailure2(nil, f), refused(exchange, t.Attr("mechanism"), f)), true
 }
 
 // feed takes one element of a login.
