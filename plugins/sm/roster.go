@@ -28,7 +28,7 @@ type roster struct {
 const rosterNS = "roster"
 
 // maxRequests is how many who are not in a roster may wait for its owner's
-// answer.
+// answer, and how many more contacts it may have by a yes to them.
 const maxRequests = 500
 
 // Limits of a contact.
@@ -137,15 +137,16 @@ func (t *act) change(a *account, jid string, f func(c contact) (contact, error),
 }
 
 // storeContact puts a contact into storage, or takes it out. The roster has so
-// many that are known, and so many that only wait for an answer. It returns the
-// version of the roster from then on.
+// many that are known, and so many that only wait for an answer: with that each
+// has a place in it already, so that it can be yes. It returns the version of
+// the roster from then on.
 func (s *Service) storeContact(ctx context.Context, a *account, old, c *contact, known, requests int) (xdb.Rev, error) {
 	switch limit := s.args().Roster.Max; {
 	case c.isGone():
 		return s.removeContact(ctx, a.jid, old)
-	case c.listed && !old.listed && known >= limit:
+	case c.listed && old.isGone() && known >= limit:
 		return 0, packet.Refuse("resource-constraint", "the roster is full")
-	case !c.listed && old.isGone() && requests >= maxRequests:
+	case !c.listed && old.isGone() && (requests >= maxRequests || known+requests >= limit+maxRequests):
 		return 0, packet.Refuse("resource-constraint", "too many wait for an answer")
 	}
 	return s.store.Put(ctx, a.jid, rosterNS, c.jid, c.value())

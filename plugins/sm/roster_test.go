@@ -3,6 +3,7 @@ package sm_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -231,6 +232,46 @@ func TestRequestsAreLimited(t *testing.T) {
 		ann.send(rosterSet, "<item jid='bob@elsewhere'/>")
 		if got := ann.got(); len(got) != 2 {
 			t.Errorf("she adds a contact: %q", got)
+		}
+	})
+}
+
+// Who was let ask can be answered yes, also by one whose roster has become full
+// meanwhile; so that it cannot grow by that for ever, not more are let ask.
+func TestFullRosterAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{"roster":{"max":1}}`, "ann@localhost")
+		ann := w.interested("ann@localhost/phone")
+		ann.send(rosterSet, "<item jid='bob@elsewhere'/>")
+		for _, jid := range []string{"cat@elsewhere", "dan@elsewhere"} {
+			w.incoming(`<presence type='subscribe' from='%s' to='ann@localhost'/>`, jid)
+		}
+		ann.take()
+		ann.send(`<presence type='subscribed' to='cat@elsewhere'/>`)
+		expect(t, "a yes", append(ann.got(), w.elsewhere()...),
+			push("ann@localhost/phone", "<item jid='cat@elsewhere' subscription='from'/>"),
+			"presence:subscribed ann@localhost>cat@elsewhere", "presence ann@localhost/phone>cat@elsewhere")
+		ann.send(`<presence type='subscribe' to='dan@elsewhere'/>`)
+		expect(t, "and who has asked is asked", append(ann.got(), w.elsewhere()...),
+			push("ann@localhost/phone", "<item jid='dan@elsewhere' subscription='none' ask='subscribe'/>"),
+			"presence:subscribe ann@localhost>dan@elsewhere")
+		for what, stanza := range map[string]string{
+			"somebody else": `<presence type='subscribe' to='eve@elsewhere' id='1'/>`,
+			"in advance":    `<presence type='subscribed' to='eve@elsewhere' id='2'/>`,
+		} {
+			ann.send("%s", stanza)
+			expect(t, what, append(ann.got(), w.elsewhere()...), "presence:error eve@elsewhere>ann@localhost/phone resource-constraint")
+		}
+		var want []string
+		for i := range 499 { // with cat, dan and bob that is all for which there is room
+			jid := fmt.Sprintf("%d@elsewhere", i)
+			w.incoming(`<presence type='subscribe' from='%s' to='ann@localhost'/>`, jid)
+			ann.send(`<presence type='subscribed' to='%s'/>`, jid)
+			want = append(want, "presence:subscribed ann@localhost>"+jid, "presence ann@localhost/phone>"+jid)
+		}
+		want = append(want[:2*498], "presence:error ann@localhost>498@elsewhere resource-constraint")
+		if got := w.elsewhere(); !slices.Equal(got, want) {
+			t.Errorf("%d of %d; the last: %q", len(got), len(want), got[max(0, len(got)-3):])
 		}
 	})
 }

@@ -65,7 +65,7 @@ type Args struct {
 }
 
 type rosterArgs struct {
-	Max   int `json:"max" default:"2000" doc:"Contacts of one account."`
+	Max   int `json:"max" default:"2000" doc:"Contacts that one account may make; who asks for its presence can be answered yes beyond that, up to 500 more."`
 	Cache int `json:"cache" default:"10000" doc:"Accounts without a session whose roster is kept in memory."`
 }
 
