@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -233,13 +234,15 @@ func TestModules(t *testing.T) {
 	if err != nil || out != want {
 		t.Errorf("%v\n%s", err, out)
 	}
-	for _, name := range []string{"sm", "load", "engine", "section"} {
-		if out, _, err := jabberd(t, server(), "", "modules", name); err != nil || !strings.HasPrefix(out, "# "+name) {
+	for name, doc := range map[string]string{"sm": "sm", "load": "load", "engine": "engine", "section": "section", `load "sm"`: "sm", "load sm": "sm"} {
+		if out, _, err := jabberd(t, server(), "", "modules", name); err != nil || !strings.HasPrefix(out, "# "+doc+"\n") || strings.Count(out, "\n# ") > 0 {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
-	if _, _, err := jabberd(t, server(), "", "modules", "none"); err == nil {
-		t.Error("a module that is not there is no error")
+	for _, name := range []string{"none", "load none", "file sm", "none sm"} {
+		if _, _, err := jabberd(t, server(), "", "modules", name); err == nil || !strings.Contains(err.Error(), strconv.Quote(name)) {
+			t.Errorf("a module that is not there: %v", err)
+		}
 	}
 	var list []module.Module
 	if out, _, err := jabberd(t, server(), "", "modules", "--json"); err != nil || json.Unmarshal([]byte(out), &list) != nil || list[0].Name != "host" || list[0].Kinds[0] != packet.Log {

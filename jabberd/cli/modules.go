@@ -28,7 +28,7 @@ what arguments it has. Modules of plugins are there if --config names a
 configuration that has the plugins. With --xeps, list the extensions of XMPP that
 they bring, each with the version that was followed.`,
 		Example: "  jabberd modules accept\n  jabberd modules --xeps",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			modules, err := s.described(cmd, src)
 			if err != nil {
@@ -42,9 +42,9 @@ they bring, each with the version that was followed.`,
 			case len(args) == 0:
 				return list(cmd.OutOrStdout(), modules, asJSON)
 			}
-			found := slices.DeleteFunc(flat(modules), func(m module.Module) bool { return m.Name != args[0] })
+			found := named(modules, strings.Join(args, " "))
 			if len(found) == 0 {
-				return fmt.Errorf("there is no module %q; jabberd modules lists them, with --config FILE also those of the file's plugins", args[0])
+				return fmt.Errorf("there is no module %q; jabberd modules lists them, with --config FILE also those of the file's plugins", strings.Join(args, " "))
 			}
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), found)
@@ -97,6 +97,19 @@ func (s Server) described(cmd *cobra.Command, src Source) ([]module.Module, erro
 		return nil, err
 	}
 	return append(catalog.Modules, config.Blocks()...), nil
+}
+
+// named returns what has a name: module, service, or block of the server, as the file has
+// it or as the list prints it, `load "sm"` for example.
+func named(modules []module.Module, name string) []module.Module {
+	if words := strings.Fields(name); len(words) == 2 {
+		for _, m := range modules {
+			if m.Name == words[0] {
+				return slices.DeleteFunc(slices.Clone(m.Services), func(s module.Module) bool { return s.Name != strings.Trim(words[1], `"`) })
+			}
+		}
+	}
+	return slices.DeleteFunc(flat(modules), func(m module.Module) bool { return m.Name != name })
 }
 
 // flat lists modules, each followed by its services.

@@ -52,20 +52,23 @@ func enable(socket *string) *cobra.Command {
 	})
 }
 
-// listUsers writes the accounts as they come, so that there may be many.
-func listUsers(store func() *xdb.Store) *cobra.Command {
+// listUsers writes the accounts as they come, so that there may be many. Those of a
+// domain that is not served, left in storage, are shown too.
+func listUsers(socket *string) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{Use: "list DOMAIN", Short: "List the accounts of a domain, and say which are disabled", Args: cobra.ExactArgs(1)}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, an object a line")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c := server.Dial(*socket)
+		store := accountsOf(c)
 		for after, more := "", true; more; {
-			owners, further, err := store().Owners(cmd.Context(), args[0], account.NS, after, xdb.DefaultPage)
+			owners, further, err := store.Owners(cmd.Context(), args[0], account.NS, after, xdb.DefaultPage)
 			if err != nil {
 				return err
 			}
 			for _, o := range owners {
 				after = o
-				disabled, err := account.IsDisabled(cmd.Context(), store(), o)
+				disabled, err := account.IsDisabled(cmd.Context(), store, o)
 				if err != nil {
 					return err
 				}
@@ -75,7 +78,8 @@ func listUsers(store func() *xdb.Store) *cobra.Command {
 			}
 			more = further && len(owners) > 0
 		}
-		return nil
+		why, err := unserved(cmd.Context(), c, args[0])
+		return errors.Join(why, err)
 	}
 	return cmd
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/jabberd/server"
 )
 
@@ -38,7 +39,11 @@ func status() *cobra.Command {
 		}
 		fmt.Fprintln(w, "packets of the core; what a process hands to itself is not among them")
 		for _, c := range s.Counts {
-			fmt.Fprintf(w, "  %-8s entered %d, claimed %d, refused %d, dropped %d\n", c.Kind, c.Entered, c.Claimed, c.Refused, c.Dropped)
+			fmt.Fprintf(w, "  %-8s entered %d, claimed %d, refused %d, dropped %d", c.Kind, c.Entered, c.Claimed, c.Refused, c.Dropped)
+			if c.Kind == packet.Log {
+				fmt.Fprintf(w, ", skipped by filters %d", c.Skipped)
+			}
+			fmt.Fprintln(w)
 		}
 		if s.Dead > 0 {
 			fmt.Fprintf(w, "  %d packets that processes died with: jabberd dead\n", s.Dead)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,16 +30,46 @@ keys with which it logs in are in "auth".`,
 		r.command("get OWNER NAMESPACE [KEY]...", "Show items, without a key those of the namespace", cobra.MinimumNArgs(2), getItems),
 		r.command("list OWNER [NAMESPACE]", "List the namespaces that an owner has, or the keys in one", cobra.RangeArgs(1, 2), listItems),
 		r.command("owners DOMAIN [NAMESPACE]", "List who has something in storage, or in a namespace", cobra.RangeArgs(1, 2), listOwners),
-		&cobra.Command{
-			Use: "copy SECTION", Short: "Have a store copy anew what stores before it in the file have",
-			Long: `Have a store copy anew, in the background, all that it has copies of. So a store that
-is new in the configuration is filled, to take the place of the one before it later;
-jabberd status says what is left to do.`,
-			Args: cobra.ExactArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				return server.Dial(*r.socket).CopyAnew(cmd.Context(), args[0])
-			},
-		})
+		copyAnew(r.socket))
+	return cmd
+}
+
+// copyAnew is jabberd xdb copy.
+func copyAnew(socket *string) *cobra.Command {
+	var wait bool
+	cmd := &cobra.Command{
+		Use: "copy SECTION", Short: "Have a store copy anew what stores before it in the file have",
+		Long: `Have a store copy anew, in the background, all that it has copies of. So a store that
+is new in the configuration is filled, to take the place of the one before it later.
+Until that is done jabberd status lists it as stale.`,
+		Args: cobra.ExactArgs(1),
+	}
+	cmd.Flags().BoolVar(&wait, "wait", false, "end when the store has everything")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, w := server.Dial(*socket), cmd.OutOrStdout()
+		if err := c.CopyAnew(cmd.Context(), args[0]); err != nil {
+			return err
+		}
+		if !wait {
+			_, err := fmt.Fprintf(w, "section %s is being copied anew; jabberd status lists it as stale until that is done\n", args[0])
+			return err
+		}
+		for {
+			s, err := c.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if !slices.ContainsFunc(s.Stale, func(s tree.Stale) bool { return s.Section == args[0] }) {
+				_, err = fmt.Fprintf(w, "section %s has everything\n", args[0])
+				return err
+			}
+			select {
+			case <-time.After(time.Second / 2):
+			case <-cmd.Context().Done():
+				return cmd.Context().Err()
+			}
+		}
+	}
 	return cmd
 }
 

@@ -47,7 +47,7 @@ func (p *program) user() *cobra.Command {
 		&cobra.Command{Use: "import FILE", Short: "Add the accounts of a list, one \"JID PASSWORD\" a line; - is standard input",
 			Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error { return importUsers(cmd, server.Dial(*socket), args[0]) }},
-		listUsers(store), showUser(socket), disable(socket), enable(socket),
+		listUsers(socket), showUser(socket), disable(socket), enable(socket),
 		&cobra.Command{Use: "remove JID", Short: "Remove an account with all that is stored for it", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				j, err := bare(args[0])
@@ -187,7 +187,7 @@ func importUsers(cmd *cobra.Command, c *server.Client, file string) error {
 		err = account.CheckDomains(list, func(host string) (why, err error) { return unserved(cmd.Context(), c, host) })
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return fmt.Errorf("no account is added: %s: %w", file, err)
 	}
 	added, known, err := account.Import(cmd.Context(), accountsOf(c), list)
 	fmt.Fprintf(cmd.OutOrStdout(), "%d accounts added, %d were there already\n", added, known)

@@ -75,13 +75,18 @@ func TestMoveToAnotherStore(t *testing.T) {
 		if out := r.must("xdb", "owners", "localhost", "--section", "new"); strings.Contains(out, "@") { // what the host itself has is put there at the start
 			t.Errorf("the new store has %s", out)
 		}
-		r.must("xdb", "copy", "new")
+		if out := r.must("xdb", "copy", "new"); !strings.Contains(out, "section new is being copied anew") {
+			t.Errorf("copy: %q", out)
+		}
 		for i := range 20 { // while it is copied
 			if err := store.Delete(t.Context(), fmt.Sprintf("u%02d@localhost", i), "roster", "carl@localhost"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		r.await("the new store has all", func() bool { return len(r.status().Stale) == 0 })
+		if out := r.must("xdb", "copy", "new", "--wait"); out != "section new has everything\n" {
+			t.Errorf("copy, waiting for its end: %q", out)
+		}
 		if out, err := r.jabberd("xdb", "copy", "archive"); err == nil || !strings.Contains(out, "there are: old, new") {
 			t.Errorf("copy into a store that is not there: %s", out)
 		}

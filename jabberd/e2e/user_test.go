@@ -24,13 +24,16 @@ func TestUserImport(t *testing.T) {
 	if out, err := r.jabberd("user", "add", "ann@localhots", "--password", "x"); err == nil || !strings.Contains(out, "no section for sessions has host localhots") {
 		t.Errorf("an account that nobody can log in to: %v, %q", err, out)
 	}
+	if out, err := r.jabberd("user", "list", "localhots"); err == nil || !strings.Contains(out, "no section for sessions has host localhots") {
+		t.Errorf("accounts of a host that is not there: %v, %q", err, out)
+	}
 	if out, err := r.jabberd("xdb", "get", "ann@localhost", "auth", "--section", "users"); err == nil || !strings.Contains(out, `no store has namespace "auth"`) {
 		t.Errorf("asking a section that is no store: %v, %q", err, out)
 	}
 	if err := os.WriteFile(list, []byte("carl@localhost x\nnobody\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := r.jabberd("user", "import", list); err == nil || !strings.Contains(out, "line 2: ") {
+	if out, err := r.jabberd("user", "import", list); err == nil || !strings.Contains(out, "no account is added: ") || !strings.Contains(out, "line 2: ") {
 		t.Errorf("a list with a wrong line: %v, %q", err, out)
 	}
 	if err := os.WriteFile(list+"2", []byte("carl@localhost x\ncarl@localhots x\n"), 0o600); err != nil {

@@ -37,7 +37,7 @@ func (e *Engine) unclaimed(w *worker, d *delivery, reject *packet.Reject) {
 		e.answer(w, d, sessionEnd(&d.p, reject))
 	case packet.Log:
 		d.result = packet.Dropped
-		e.log.fallback(&d.p)
+		d.skipped = e.log.fallback(&d.p) && !d.failed
 	}
 }
 

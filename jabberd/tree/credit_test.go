@@ -164,6 +164,7 @@ func TestUnclaimedEndsByKind(t *testing.T) {
 	if p := receive(t, r.fallback); p.ID != "2" {
 		t.Errorf("stderr has %+v", p)
 	}
+	r.awaitSkipped(1)
 	if o := send(packet.Packet{Kind: packet.XDB, Host: "nobody", Name: "get", ID: "3"}); o.Result != packet.Refused || o.Reason.Condition != "service-unavailable" {
 		t.Errorf("xdb: %+v", o)
 	}
@@ -238,6 +239,21 @@ func TestAFloodOfLogEntriesIsBounded(t *testing.T) {
 			}
 		}
 	})
+}
+
+// awaitSkipped waits until so many log entries were kept by no section: those are
+// not lost.
+func (r *rig) awaitSkipped(want uint64) {
+	r.t.Helper()
+	for until := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		c := r.core.Counts()[packet.Log]
+		if c.Skipped == want && c.Dropped == 0 {
+			return
+		}
+		if time.Now().After(until) {
+			r.t.Fatalf("of the log entries %d were skipped, %d dropped", c.Skipped, c.Dropped)
+		}
+	}
 }
 
 // awaitDropped waits until so many log entries were dropped.

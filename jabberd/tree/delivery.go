@@ -25,10 +25,11 @@ type delivery struct {
 	open  atomic.Int32
 	cause *delivery
 
-	failed bool // a handler gave an error; that nobody claimed is none
-	result packet.Result
-	reason *packet.Reject
-	answer *packet.Packet // XDB
+	failed  bool // a handler gave an error; that nobody claimed is none
+	skipped bool // a log entry that no section has kept
+	result  packet.Result
+	reason  *packet.Reject
+	answer  *packet.Packet // XDB
 
 	deadline int64 // coarse clock
 	entry    bool  // a log entry; see logs.admit

@@ -181,17 +181,20 @@ func (e *Engine) Remote(process string) *Remote {
 type counts struct {
 	in                        [packet.NumKinds]atomic.Uint64
 	claimed, refused, dropped [packet.NumKinds]atomic.Uint64
+	skipped                   atomic.Uint64 // log entries
 }
 
 func (c *counts) entered(p *packet.Packet) { c.in[p.Kind].Add(1) }
 
 func (c *counts) outcome(d *delivery) {
-	switch d.result {
-	case packet.Claimed:
+	switch {
+	case d.skipped:
+		c.skipped.Add(1)
+	case d.result == packet.Claimed:
 		c.claimed[d.p.Kind].Add(1)
-	case packet.Refused:
+	case d.result == packet.Refused:
 		c.refused[d.p.Kind].Add(1)
-	case packet.Dropped:
+	case d.result == packet.Dropped:
 		c.dropped[d.p.Kind].Add(1)
 	}
 }
@@ -204,13 +207,15 @@ type Count struct {
 	Claimed uint64      `json:"claimed"`
 	Refused uint64      `json:"refused"`
 	Dropped uint64      `json:"dropped"`
+	Skipped uint64      `json:"skipped"` // entries of the log that each section has skipped, as filters do; they are not lost
 }
 
 // Counts returns the counts of each kind in this process.
 func (e *Engine) Counts() [packet.NumKinds]Count {
 	var all [packet.NumKinds]Count
 	for k := range all {
-		all[k] = Count{packet.Kind(k), e.counts.in[k].Load(), e.counts.claimed[k].Load(), e.counts.refused[k].Load(), e.counts.dropped[k].Load()}
+		all[k] = Count{packet.Kind(k), e.counts.in[k].Load(), e.counts.claimed[k].Load(), e.counts.refused[k].Load(), e.counts.dropped[k].Load(), 0}
 	}
+	all[packet.Log].Skipped = e.counts.skipped.Load()
 	return all
 }

@@ -256,10 +256,11 @@ func (e *Engine) DrainLog(ctx context.Context) {
 	}
 }
 
-// fallback is where entries go that no section claims.
-func (g *logs) fallback(p *packet.Packet) {
+// fallback is where entries go that no section claims. It reports whether p could go
+// there: not if there are too many.
+func (g *logs) fallback(p *packet.Packet) bool {
 	if g.e.config.Fallback == nil {
-		return
+		return true
 	}
 	now := time.Now().Unix()
 	g.mu.Lock()
@@ -270,9 +271,10 @@ func (g *logs) fallback(p *packet.Packet) {
 	over := g.count > fallbackRate
 	g.mu.Unlock()
 	if over {
-		return
+		return false
 	}
 	g.e.config.Fallback(p)
+	return true
 }
 
 // say logs what the engine has to say about a link.
