@@ -70,13 +70,17 @@ func (r *running) populate(accounts int) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	text, err := keys.MarshalText()
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	store := xdb.New(server.Dial(filepath.Join(r.data, server.SocketName)), "test")
 	numbers := make(chan int)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for n := range numbers {
-				if err := account.AddKeys(r.t.Context(), store, fmt.Sprintf("u%d@localhost", n), keys); err != nil {
+				if _, err := store.Put(r.t.Context(), fmt.Sprintf("u%d@localhost", n), account.NS, "scram-sha-256", text); err != nil {
 					r.t.Error(err)
 				}
 			}

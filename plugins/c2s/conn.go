@@ -61,12 +61,13 @@ type conn struct {
 	far     packet.Token       // the session
 	seen    uint64             // Seq of the last packet down
 	managed bool               // its session manages the stream (XEP-0198)
+	tried   *attempt           // until the client has its session
 	answers chan packet.Packet // with room for the one that a login waits for; nil if it doesn't
 	out     outbox
 
 	// What lives as long as a connection must not be as large as a packet, which
 	// comes and goes: the pages that hold both are never free, 2 KiB a connection.
-	_ [16]byte
+	_ [8]byte
 }
 
 // serve begins the life of a connection over TCP.
@@ -156,6 +157,9 @@ func (c *conn) login(begin func(ctx context.Context, r *session.Receiver) error)
 	defer context.AfterFunc(ctx, c.interrupt)()
 	tried := &attempt{g: &c.s.guesses, address: origin.Of(c.t.RemoteAddr())}
 	ctx = withAttempt(ctx, tried)
+	c.mu.Lock()
+	c.tried = tried
+	c.mu.Unlock()
 	acceptor := *c.s.acceptors[c.t.Framing()]
 	acceptor.Establish, acceptor.Register = c.establish, c.register
 	r := session.NewReceiver(&acceptor)
@@ -338,6 +342,13 @@ func (c *conn) down(ctx context.Context, p *packet.Packet) error {
 		return c.refused(ctx, p)
 	}
 	c.mu.Lock()
+	if tried := c.tried; tried != nil && !p.Near.IsZero() && p.Flags&packet.Bounced == 0 {
+		c.mu.Unlock()
+		if err := c.recheck(ctx, tried, p); err != nil {
+			return err
+		}
+		c.mu.Lock()
+	}
 	if p.Seq != 0 {
 		if p.Seq <= c.seen {
 			c.mu.Unlock()
@@ -347,7 +358,7 @@ func (c *conn) down(ctx context.Context, p *packet.Packet) error {
 	}
 	if !p.Near.IsZero() && p.Flags&packet.Bounced == 0 {
 		if c.far != p.Near {
-			c.far = p.Near.Own()
+			c.far, c.tried = p.Near.Own(), nil
 		}
 		if packet.Resource(c.address) == "" && packet.Resource(p.To) != "" {
 			c.address = strings.Clone(p.To)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/jabberii/server/plugins/sdk/account"
 	"github.com/jabberii/server/plugins/sdk/certs"
 	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/plugins/xmpp/identity"
@@ -50,6 +49,6 @@ func byCertificate(store *xdb.Store, domain string) func(context.Context, *x509.
 		} else if len(said) > 1 {
 			return "", sasl.InvalidAuthzid
 		}
-		return who.Local(), account.Admit(ctx, store, who.String())
+		return who.Local(), attemptOf(ctx).admit(ctx, store, who.String())
 	}
 }

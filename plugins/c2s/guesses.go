@@ -52,6 +52,7 @@ type attempt struct {
 	g       *guesses
 	address string
 	account string // that was tried last
+	since   string // of the credentials that were proved, see still.go
 	invited string // the token of an invitation that was shown (XEP-0445)
 }
 

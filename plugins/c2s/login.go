@@ -152,7 +152,11 @@ func (s *Service) authenticator(domain string, secret []byte, plain bool) *sasl.
 			if err := attemptOf(ctx).allowed(owner); err != nil {
 				return sasl.Keys{}, err
 			}
-			return account.Keys(ctx, store, owner, hash)
+			credentials, err := attemptOf(ctx).read(ctx, store, owner)
+			if err != nil {
+				return sasl.Keys{}, err
+			}
+			return credentials.Keys(hash)
 		},
 	}
 	if s.issuer != nil {

@@ -16,7 +16,6 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/jabberii/server/jabberd/module"
-	"github.com/jabberii/server/plugins/sdk/account"
 	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/sasl"
@@ -99,7 +98,7 @@ func (i *issuer) bearer(domain string) func(context.Context, string) (string, er
 		if err != nil || j.Domain() != domain || j.Resource() != "" {
 			return "", refused(fmt.Errorf("the token is for %q", name))
 		}
-		return j.Local(), account.Admit(ctx, store, j.String())
+		return j.Local(), attemptOf(ctx).admit(ctx, store, j.String())
 	}
 }
 

@@ -39,8 +39,9 @@ func tokenItem(agent string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-func (t *tokens) key(j jid.JID, agent string) *fast.Key {
-	return &fast.Key{Secret: t.secret, Account: j.String(), Agent: agent}
+// key makes the tokens of a login's client. They are no good with another password.
+func (t *tokens) key(ctx context.Context, j jid.JID, agent string) *fast.Key {
+	return &fast.Key{Secret: t.secret, Account: j.String(), Since: attemptOf(ctx).since, Agent: agent}
 }
 
 // Use is that of [session.Tokens].
@@ -49,7 +50,7 @@ func (t *tokens) Use(ctx context.Context, j jid.JID, use session.TokenUse, prove
 	if err := attemptOf(ctx).allowed(owner); err != nil {
 		return false, err
 	}
-	admitted := account.Admit(ctx, t.store, owner)
+	admitted := attemptOf(ctx).admit(ctx, t.store, owner)
 	if admitted != nil && !errors.Is(admitted, sasl.AccountDisabled) {
 		return false, admitted
 	}
@@ -66,7 +67,7 @@ func (t *tokens) Use(ctx context.Context, j jid.JID, use session.TokenUse, prove
 			return false, err
 		}
 		now := time.Now()
-		g, changed, err := pair.Use(now, fast.Use{Mechanism: use.Mechanism, Count: use.Count, Invalidate: use.Invalidate}, t.key(j, use.Agent), proves)
+		g, changed, err := pair.Use(now, fast.Use{Mechanism: use.Mechanism, Count: use.Count, Invalidate: use.Invalidate}, t.key(ctx, j, use.Agent), proves)
 		if err != nil {
 			return false, err
 		}
@@ -106,7 +107,7 @@ func (t *tokens) Issue(ctx context.Context, j jid.JID, agent, mechanism string) 
 	if err != nil {
 		return session.Token{}, err
 	}
-	return session.Token{Mechanism: mechanism, Secret: t.key(j, agent).Token(g), Expiry: g.Expiry}, nil
+	return session.Token{Mechanism: mechanism, Secret: t.key(ctx, j, agent).Token(g), Expiry: g.Expiry}, nil
 }
 
 // thin takes away tokens that are of no more use, and the oldest of too many clients.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jabberii/server/plugins/sdk/account"
+	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/plugins/xmpp/sasl"
 )
 
@@ -19,15 +20,19 @@ func (s *Service) verify(a *sasl.Authenticator, domain string) {
 	})
 	a.Mechanisms = append(a.Mechanisms, sasl.Plain)
 	a.Keys, a.Learned = nil, nil
+	store := xdb.New(s.env, s.env.Section())
 	a.Verify = func(ctx context.Context, username, password string) error {
 		owner := username + "@" + domain
 		if err := attemptOf(ctx).allowed(owner); err != nil {
 			return err
 		}
 		err := account.Verify(ctx, s.env, s.env.Section(), owner, password)
-		if errors.Is(err, account.ErrWrong) {
+		switch {
+		case errors.Is(err, account.ErrWrong):
 			return sasl.NotAuthorized
+		case err != nil:
+			return err
 		}
-		return err
+		return attemptOf(ctx).admit(ctx, store, owner)
 	}
 }

@@ -4,7 +4,8 @@
 // Namespace "auth" of an account has an item for each hash function of SCRAM,
 // "scram-sha-256" and so on, whose value is in the form of RFC 5803. An account
 // exists if it has one. While it also has an item "disabled", nobody logs in. Item
-// "created" says since when there is the account.
+// "created" says since when there is the account, and "changed", where it has had
+// another password, since when it has the one that it has.
 package account
 
 import (
@@ -39,32 +40,6 @@ var (
 // item is the key of the item with the keys of a hash function.
 func item(h sasl.Hash) string { return "scram-" + strings.ToLower(string(h)) }
 
-// Keys returns the keys that an account, a bare JID, has for a hash function,
-// with "" the best that it has. Without any the error is sasl.ErrNoAccount. With those of
-// an account that is disabled it is ErrDisabled.
-func Keys(ctx context.Context, store *xdb.Store, jid string, hash sasl.Hash) (sasl.Keys, error) {
-	items, err := store.GetAll(ctx, jid, NS)
-	if err != nil {
-		return sasl.Keys{}, err
-	}
-	for _, h := range hashes {
-		if hash != "" && hash != h {
-			continue
-		}
-		for _, it := range items {
-			if it.Key == item(h) {
-				var k sasl.Keys
-				err := k.UnmarshalText(it.Value)
-				if err == nil && has(items, disabledKey) {
-					err = ErrDisabled
-				}
-				return k, err
-			}
-		}
-	}
-	return sasl.Keys{}, sasl.ErrNoAccount
-}
-
 // Missing lists the hash functions that an account has no keys for. An account without
 // any keys, whose password somebody else checks, lacks none.
 func Missing(ctx context.Context, store *xdb.Store, jid string) ([]sasl.Hash, error) {
@@ -85,20 +60,30 @@ func Missing(ctx context.Context, store *xdb.Store, jid string) ([]sasl.Hash, er
 }
 
 // AddKeys gives an account keys of its password for another hash function. Those that
-// it has stay.
+// it has stay. An account that was removed meanwhile does not come to be again.
 func AddKeys(ctx context.Context, store *xdb.Store, jid string, keys sasl.Keys) error {
 	text, err := keys.MarshalText()
 	if err != nil {
 		return err
 	}
-	if _, err = store.CompareAndSet(ctx, jid, NS, item(keys.Hash), 0, text); xdb.IsConflict(err) {
+	items, err := store.GetAll(ctx, jid, NS)
+	if err != nil {
+		return err
+	}
+	known := slices.IndexFunc(items, isKeys)
+	if known < 0 {
+		return nil
+	}
+	is := items[known]
+	err = store.Batch(ctx, jid, []xdb.Change{
+		{Op: xdb.Put, NS: NS, Key: is.Key, Value: is.Value, Check: true, Was: is.Rev},
+		{Op: xdb.Put, NS: NS, Key: item(keys.Hash), Value: text, Check: true},
+	})
+	if xdb.IsConflict(err) {
 		return nil
 	}
 	return err
 }
-
-// createdKey is the item that says since when there is an account.
-const createdKey = "created"
 
 // Created returns when an account was made; the zero time is that of one which is not
 // there, or of which it is not known.
@@ -107,12 +92,11 @@ func Created(ctx context.Context, store *xdb.Store, jid string) (time.Time, erro
 	if err != nil || !exists(items) {
 		return time.Time{}, err
 	}
-	for _, it := range items {
-		if it.Key == createdKey {
-			return time.Parse(time.RFC3339, string(it.Value))
-		}
+	text, found := value(items, createdKey)
+	if !found {
+		return time.Time{}, nil
 	}
-	return time.Time{}, nil
+	return time.Parse(time.RFC3339, text)
 }
 
 // Exists reports whether there is an account, disabled or not.
@@ -176,11 +160,11 @@ func put(ctx context.Context, store *xdb.Store, jid, password string, isNew bool
 	if password == "" {
 		return errors.New("the password is empty")
 	}
-	var changes []xdb.Change
+	since := xdb.Change{Op: xdb.Put, NS: NS, Key: changedKey, Value: []byte(time.Now().UTC().Format(time.RFC3339Nano))}
 	if isNew {
-		now := time.Now().UTC().Format(time.RFC3339Nano)
-		changes = append(changes, xdb.Change{Op: xdb.Put, NS: NS, Key: createdKey, Value: []byte(now)})
+		since.Key = createdKey
 	}
+	changes := []xdb.Change{since}
 	for _, h := range hashes {
 		keys, err := sasl.NewKeys(h, password, sasl.NewSalt(), sasl.MinIterations)
 		if err != nil {

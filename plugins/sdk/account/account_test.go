@@ -171,3 +171,67 @@ func TestDisabled(t *testing.T) {
 	}
 	check("enabled again", true)
 }
+
+// What a password was proved with is told from what counts later.
+func TestSince(t *testing.T) {
+	ctx, store := context.Background(), store(t)
+	const jid = "ann@example.org"
+	since := func() string {
+		t.Helper()
+		c, err := account.Read(ctx, store, jid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Since()
+	}
+	seen := map[string]string{since(): "nobody"}
+	for _, change := range []struct {
+		name string
+		do   func() error
+		same bool
+	}{
+		{"added", func() error { return account.Add(ctx, store, jid, "secret") }, false},
+		{"disabled", func() error { return account.Disable(ctx, store, jid) }, true},
+		{"enabled", func() error { return account.Enable(ctx, store, jid) }, true},
+		{"another password", func() error { return account.SetPassword(ctx, store, jid, "other", nil) }, false},
+		{"the password of before", func() error { return account.SetPassword(ctx, store, jid, "secret", nil) }, false},
+		{"removed and added", func() error {
+			return errors.Join(account.Remove(ctx, store, jid, nil), account.Add(ctx, store, jid, "secret"))
+		}, false},
+	} {
+		if err := change.do(); err != nil {
+			t.Fatalf("%s: %v", change.name, err)
+		}
+		before, known := seen[since()]
+		if known != change.same {
+			t.Errorf("%s: since %q, known %v (%s)", change.name, since(), known, before)
+		}
+		seen[since()] = change.name
+	}
+}
+
+// Who adds keys of a password to an account that was removed, or has another password
+// meanwhile, changes nothing.
+func TestAddKeys(t *testing.T) {
+	ctx, s := context.Background(), store(t)
+	const jid = "ann@example.org"
+	keys, err := sasl.NewKeys(sasl.SHA512, "secret", sasl.NewSalt(), sasl.MinIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := account.AddKeys(ctx, s, jid, keys); err != nil {
+		t.Error(err)
+	}
+	if there, err := account.Exists(ctx, s, jid); there || err != nil {
+		t.Errorf("an account comes to be of keys: %v, %v", there, err)
+	}
+	if err := account.Add(ctx, s, jid, "other"); err != nil {
+		t.Fatal(err)
+	}
+	if err := account.AddKeys(ctx, s, jid, keys); err != nil {
+		t.Error(err)
+	}
+	if k, err := account.Keys(ctx, s, jid, sasl.SHA512); err != nil || !k.Verify("other") {
+		t.Errorf("the keys are replaced: %v", err)
+	}
+}

@@ -3,8 +3,6 @@ package account
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/plugins/xmpp/sasl"
@@ -35,21 +33,6 @@ func Enable(ctx context.Context, store *xdb.Store, jid string) error {
 	return store.Delete(ctx, jid, NS, disabledKey)
 }
 
-// Admit is asked for who has proved by other means than the keys to own an account. The
-// error is nil, ErrDisabled, or sasl.ErrNoAccount.
-func Admit(ctx context.Context, store *xdb.Store, jid string) error {
-	items, err := store.GetAll(ctx, jid, NS)
-	switch {
-	case err != nil:
-		return err
-	case !exists(items):
-		return sasl.ErrNoAccount
-	case has(items, disabledKey):
-		return ErrDisabled
-	}
-	return nil
-}
-
 // IsDisabled reports whether there is an account that is disabled.
 func IsDisabled(ctx context.Context, store *xdb.Store, jid string) (bool, error) {
 	err := Admit(ctx, store, jid)
@@ -61,14 +44,6 @@ func IsDisabled(ctx context.Context, store *xdb.Store, jid string) (bool, error)
 
 // Enabled reports whether there is an account that may log in.
 func Enabled(ctx context.Context, store *xdb.Store, jid string) (bool, error) {
-	items, err := store.GetAll(ctx, jid, NS)
-	return exists(items) && !has(items, disabledKey), err
-}
-
-func has(items []xdb.Item, key string) bool {
-	return slices.ContainsFunc(items, func(it xdb.Item) bool { return it.Key == key })
-}
-
-func exists(items []xdb.Item) bool {
-	return slices.ContainsFunc(items, func(it xdb.Item) bool { return it.Key == VerifyKey || strings.HasPrefix(it.Key, "scram-") })
+	c, err := Read(ctx, store, jid)
+	return err == nil && c.Admit() == nil, err
 }

@@ -46,14 +46,16 @@ type Use struct {
 // A Key makes the tokens of one client: a secret of the server, at least 16 bytes, and
 // whose client it is.
 type Key struct {
-	Secret         []byte
-	Account, Agent string
+	Secret  []byte
+	Account string
+	Since   string // another for each password that the account has had; may be empty
+	Agent   string
 }
 
 // Token is the secret of a grant.
 func (k *Key) Token(g *Grant) string {
 	m := hmac.New(sha256.New, k.Secret)
-	for _, part := range [...]string{"fast token", k.Account, k.Agent, g.Mechanism, g.ID} {
+	for _, part := range [...]string{"fast token", k.Account, k.Since, k.Agent, g.Mechanism, g.ID} {
 		m.Write([]byte(part))
 		m.Write([]byte{0})
 	}

@@ -115,6 +115,7 @@ func TestWhoseTokenItIs(t *testing.T) {
 		{Secret: []byte("another secret of the server"), Account: key.Account, Agent: key.Agent},
 		{Secret: key.Secret, Account: "romeo@example.org", Agent: key.Agent},
 		{Secret: key.Secret, Account: key.Account, Agent: "another"},
+		{Secret: key.Secret, Account: key.Account, Since: "another password", Agent: key.Agent},
 		{Secret: key.Secret, Account: key.Account + "\x00" + key.Agent, Agent: ""},
 	} {
 		if k.Token(g) == token {
