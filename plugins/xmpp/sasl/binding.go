@@ -21,17 +21,18 @@ type Binding struct {
 }
 
 // TLSBindings makes the bindings of a TLS connection after its handshake, the best
-// first: tls-exporter, tls-server-end-point, and tls-unique before TLS 1.3. Server
-// is the server's certificate: on the server's side the one that it presented, on
-// the client's state.PeerCertificates[0]; nil leaves tls-server-end-point out.
-func TLSBindings(state *tls.ConnectionState, server *x509.Certificate) []Binding {
+// first: tls-exporter, tls-server-end-point, and tls-unique before TLS 1.3. EndPoint
+// is the [ServerEndPoint] of the server's certificate: on the server's side the one
+// that it presented, if need be in the handshake that is resumed, on the client's
+// state.PeerCertificates[0]; nil leaves tls-server-end-point out.
+func TLSBindings(state *tls.ConnectionState, endPoint []byte) []Binding {
 	var bindings []Binding
 	// The library refuses where the exporter is not unique to the connection.
 	if data, err := state.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32); err == nil {
 		bindings = append(bindings, Binding{TLSExporter, data})
 	}
-	if data := serverEndPoint(server); data != nil {
-		bindings = append(bindings, Binding{TLSServerEndPoint, data})
+	if len(endPoint) > 0 {
+		bindings = append(bindings, Binding{TLSServerEndPoint, endPoint})
 	}
 	if state.Version < tls.VersionTLS13 && len(state.TLSUnique) > 0 {
 		bindings = append(bindings, Binding{TLSUnique, state.TLSUnique})
@@ -39,9 +40,10 @@ func TLSBindings(state *tls.ConnectionState, server *x509.Certificate) []Binding
 	return bindings
 }
 
-// serverEndPoint hashes the certificate with the hash of its own signature, and
-// MD5 and SHA-1 replaced by SHA-256. A signature without a hash has no binding.
-func serverEndPoint(cert *x509.Certificate) []byte {
+// ServerEndPoint hashes a server's certificate with the hash of its own signature, and
+// MD5 and SHA-1 replaced by SHA-256 (RFC 5929 section 4.1). A signature without a hash has
+// no binding: the result is nil, as it is without a certificate.
+func ServerEndPoint(cert *x509.Certificate) []byte {
 	if cert == nil {
 		return nil
 	}

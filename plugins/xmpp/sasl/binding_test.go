@@ -88,8 +88,8 @@ func TestTLSBindings(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cert := selfSigned(t, c.edwards)
 			client, server := handshake(t, cert, c.version)
-			ours := sasl.TLSBindings(&client, client.PeerCertificates[0])
-			theirs := sasl.TLSBindings(&server, cert.Leaf)
+			ours := sasl.TLSBindings(&client, sasl.ServerEndPoint(client.PeerCertificates[0]))
+			theirs := sasl.TLSBindings(&server, sasl.ServerEndPoint(cert.Leaf))
 			if len(ours) != len(c.want) || len(theirs) != len(c.want) {
 				t.Fatalf("client %v, server %v, want %v", ours, theirs, c.want)
 			}

@@ -54,7 +54,7 @@ func (n *Negotiator) complete(c sasl.Credentials) sasl.Credentials {
 	if len(state.PeerCertificates) > 0 {
 		server = state.PeerCertificates[0]
 	}
-	c.Bindings = sasl.TLSBindings(state, server)
+	c.Bindings = sasl.TLSBindings(state, sasl.ServerEndPoint(server))
 	if types, ok := n.bindingTypes(); ok {
 		c.Announced = types
 		c.Bindings = slices.DeleteFunc(c.Bindings, func(b sasl.Binding) bool {

@@ -1,11 +1,13 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net"
+	"sync"
 
 	"github.com/jabberii/server/plugins/xmpp/sasl"
 )
@@ -15,7 +17,9 @@ import (
 // peer's certificate. It is made once for a configuration, and may be used by any number
 // of connections at a time.
 type TLSServer struct {
-	config *tls.Config
+	config *tls.Config // makes the tickets of sessions
+	choose *tls.Config // has the certificates
+	idle   sync.Pool   // of *end
 }
 
 // NewTLSServer prepares a configuration. Client certificates are asked for if its
@@ -23,38 +27,73 @@ type TLSServer struct {
 // as none, since who has no right one may still log in with a password. With a GetConfigForClient there is no binding
 // of type tls-server-end-point.
 func NewTLSServer(config *tls.Config) *TLSServer {
-	choose := config.Clone()
-	config = config.Clone()
-	// Without Certificates, the function is asked in every handshake but a resumed one.
-	config.Certificates = nil
-	config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		certificate, err := chooseCertificate(choose, hello)
-		if err != nil {
-			return nil, err
-		}
-		if p, ok := hello.Context().Value(presentedKey{}).(*presented); ok {
-			p.certificate = certificate
-		}
-		return certificate, nil
-	}
-	return &TLSServer{config}
+	s := &TLSServer{config: config.Clone(), choose: config.Clone()}
+	// Without Certificates, GetCertificate is asked in every handshake but a resumed one.
+	s.config.Certificates = nil
+	return s
 }
 
-// presented is where a handshake leaves the certificate that it has chosen.
-type presented struct{ certificate *tls.Certificate }
+// An end is what a handshake shows its client of the server. A client that resumes a TLS
+// session is shown no certificate, and binds to that of the first handshake, whose
+// [sasl.ServerEndPoint] is therefore in the tickets. An end is for one handshake after
+// another: the connections of all share its configuration, which they keep.
+type end struct {
+	config      *tls.Config
+	certificate *tls.Certificate // that was chosen
+	resumed     []byte           // what the client's ticket says
+}
 
-type presentedKey struct{}
+func (e *end) point(resumed bool) []byte {
+	if resumed {
+		return e.resumed
+	}
+	return sasl.ServerEndPoint(leaf(e.certificate))
+}
+
+// inTicket tells what we put into a ticket from what others may.
+const inTicket = "xmpp server end point "
+
+// end returns one that no handshake uses.
+func (s *TLSServer) end() *end {
+	if e, ok := s.idle.Get().(*end); ok {
+		e.certificate, e.resumed = nil, nil
+		return e
+	}
+	e := &end{config: s.config.Clone()}
+	e.config.GetCertificate = func(hello *tls.ClientHelloInfo) (certificate *tls.Certificate, err error) {
+		e.certificate, err = chooseCertificate(s.choose, hello)
+		return e.certificate, err
+	}
+	e.config.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
+		session.Extra = append(session.Extra, append([]byte(inTicket), e.point(state.DidResume)...))
+		return s.config.EncryptTicket(state, session)
+	}
+	e.config.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
+		session, err := s.config.DecryptTicket(ticket, state)
+		if session == nil || err != nil {
+			return nil, err
+		}
+		for _, extra := range session.Extra {
+			if point, ours := bytes.CutPrefix(extra, []byte(inTicket)); ours {
+				e.resumed = bytes.Clone(point)
+			}
+		}
+		return session, nil
+	}
+	return e
+}
 
 // Handshake puts a connection into TLS. Ctx bounds the handshake only. On an error
 // the connection is not closed.
 func (s *TLSServer) Handshake(ctx context.Context, conn net.Conn) (*tls.Conn, sasl.Channel, error) {
-	p := new(presented)
-	secure := tls.Server(conn, s.config)
-	if err := secure.HandshakeContext(context.WithValue(ctx, presentedKey{}, p)); err != nil {
+	e := s.end()
+	defer s.idle.Put(e)
+	secure := tls.Server(conn, e.config)
+	if err := secure.HandshakeContext(ctx); err != nil {
 		return nil, sasl.Channel{}, fmt.Errorf("tls: %w", err)
 	}
 	state := secure.ConnectionState()
-	channel := sasl.Channel{Secure: true, Bindings: sasl.TLSBindings(&state, leaf(p.certificate))}
+	channel := sasl.Channel{Secure: true, Bindings: sasl.TLSBindings(&state, e.point(state.DidResume))}
 	if len(state.PeerCertificates) > 0 && s.trusts(state.PeerCertificates) {
 		channel.Certificate = state.PeerCertificates[0]
 	}
