@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 
+	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/stream"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
@@ -29,6 +30,9 @@ func (r *Receiver) feedHeader(ctx context.Context, t *xml.Token) Reply {
 			r.host = nil
 			return r.Fail(err)
 		}
+	}
+	if r.acceptor.NS == ns.Client && !h.From.IsZero() && h.From.Domain() != r.host.Address.Domain() {
+		return r.Fail(&stream.Error{Condition: stream.InvalidFrom, Text: "an account of another host"})
 	}
 	r.phase = negotiating
 	out := r.Features(r.appendHeader(nil))

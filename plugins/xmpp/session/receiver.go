@@ -161,6 +161,9 @@ func (r *Receiver) Feed(ctx context.Context, t *xml.Token) Reply {
 		reply.Err = e
 		return reply
 	}
+	if r.login != nil && t.NS != ns.SASL2 { // nothing else while it is under way (XEP-0388 section 2.4)
+		return r.Fail(&stream.Error{Condition: stream.NotAuthorized, Text: "in the middle of a login"})
+	}
 	for _, o := range r.reachable() {
 		if reply, mine := o.Feed(ctx, r, t); mine {
 			return r.step(reply)

@@ -201,6 +201,10 @@ func TestReceiver(t *testing.T) {
 			want: []string{"<stream:stream", "<stream:error", "<improper-addressing", "[close]"},
 		},
 		{
+			name: "from an account of another host", offers: clear, in: strings.Replace(open, "to='", "from='juliet@example.com' to='", 1),
+			want: []string{"<stream:stream", "from='example.org'", "<stream:error", "<invalid-from", "[close]"}, not: "features",
+		},
+		{
 			name: "HTTP", offers: clear, in: "GET / HTTP/1.1\r\n\r\n",
 			want: []string{"<stream:stream", "<stream:error", "</stream:stream>", "[close]"},
 		},

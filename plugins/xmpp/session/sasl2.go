@@ -122,6 +122,8 @@ func (o *offerSASL2) feed(ctx context.Context, r *Receiver, t *xml.Token) (Reply
 		return Reply{}, &sasl.Failure{Condition: sasl.Aborted}
 	case t.Name == "authenticate" && r.login == nil:
 		return o.begin(ctx, r, t)
+	case t.Name == "authenticate":
+		return Reply{}, &stream.Error{Condition: stream.BadFormat, Text: "in the middle of a login"}
 	case t.Name == "response" && r.login != nil && r.login.account.IsZero():
 		in, err := decode2(text(t))
 		if err != nil {

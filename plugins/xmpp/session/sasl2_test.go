@@ -15,6 +15,7 @@ import (
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/sasl"
 	"github.com/jabberii/server/plugins/xmpp/session"
+	"github.com/jabberii/server/plugins/xmpp/stanza"
 	"github.com/jabberii/server/plugins/xmpp/stream"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
@@ -29,7 +30,8 @@ type quickServer struct {
 	mu      sync.Mutex
 	pairs   map[string]*fast.Pair // by agent
 	life    time.Duration         // of tokens
-	due     bool                  // each token is to be replaced
+	offers  []session.Offer
+	due     bool // each token is to be replaced
 	missing []sasl.Hash
 	added   []sasl.Keys
 	asked   []session.Inline
@@ -41,7 +43,7 @@ func newQuickServer(t *testing.T) *quickServer {
 	t.Helper()
 	q := &quickServer{pairs: map[string]*fast.Pair{}, life: time.Hour}
 	q.server, q.client = certificate(t)
-	q.Acceptor = acceptor(
+	q.offers = []session.Offer{
 		session.OfferStartTLS(true),
 		session.OfferSASL2(host, session.SASL2{
 			Authenticator: accounts(), Tokens: q, Upgrades: q, UpgradeTo: []sasl.Hash{sasl.SHA256, sasl.SHA512},
@@ -49,7 +51,8 @@ func newQuickServer(t *testing.T) *quickServer {
 		}),
 		session.OfferSASL(host, accounts()),
 		session.OfferBind(bind),
-	)
+	}
+	q.Acceptor = acceptor(q.offers...)
 	q.Establish = q.establish
 	return q
 }
@@ -298,5 +301,46 @@ func TestUpgrade(t *testing.T) {
 		if !k.Verify("pencil") || k.Verify("pen") {
 			t.Errorf("keys for %s are not those of the password", k.Hash)
 		}
+	}
+}
+
+// While a login is under way, and once a task is, anything else ends the stream (XEP-0388
+// sections 2.4 and 5.7).
+func TestNothingElseDuringALogin(t *testing.T) {
+	const (
+		sasl2 = "xmlns='urn:xmpp:sasl:2'"
+		begun = "<authenticate " + sasl2 + " mechanism='SCRAM-SHA-1'><initial-response>biwsbj1qdWxpZXQscj1hYmM=</initial-response></authenticate>"
+		whole = "<authenticate " + sasl2 + " mechanism='PLAIN'><initial-response>AGp1bGlldABwZW5jaWw=</initial-response>" +
+			"<upgrade xmlns='urn:xmpp:sasl:upgrade:0'>UPGR-SCRAM-SHA-512</upgrade></authenticate>"
+	)
+	cases := []struct {
+		name, in string
+		want     []string
+	}{
+		{"a stanza", begun + "<message to='romeo@example.org'/>", []string{"<challenge", "<stream:error", "[close]"}},
+		{"SASL of RFC 6120", begun + auth, []string{"<challenge", "<stream:error", "[close]"}},
+		{"registration", begun + "<iq type='get' id='1'><query xmlns='jabber:iq:register'/></iq>", []string{"<challenge", "<stream:error", "[close]"}},
+		{"another login", begun + whole, []string{"<challenge", "<stream:error", "[close]"}},
+		{"another login within a task", whole + whole, []string{"<continue", "<stream:error", "[close]"}},
+		{"SASL of RFC 6120 within a task", whole + auth, []string{"<continue", "<stream:error", "[close]"}},
+		{"an abort, then another login", begun + "<abort " + sasl2 + "/>" + begun, []string{"<challenge", "<aborted", "<challenge"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			q := newQuickServer(t)
+			q.missing = []sasl.Hash{sasl.SHA512}
+			a := acceptor(append([]session.Offer{session.OfferRegistration(host)}, q.offers...)...)
+			a.Register = func(context.Context, stanza.Stanza) ([]byte, error) { return nil, nil }
+			told := connect(a).feed(t, open+startTLS+open+c.in)
+			rest, found := told, false
+			for _, w := range c.want {
+				if _, rest, found = strings.Cut(rest, w); !found {
+					t.Fatalf("no %s in %s", w, told)
+				}
+			}
+			if strings.Contains(told, "<success") {
+				t.Errorf("logged in: %s", told)
+			}
+		})
 	}
 }
