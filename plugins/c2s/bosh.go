@@ -33,6 +33,7 @@ func (s *Service) newBOSH() *bosh.Server {
 	return bosh.New(bosh.Config{
 		Wait: a.Wait.Std(), Hold: a.Hold, Inactivity: a.Inactivity.Std(), MaxPause: a.MaxPause.Std(), Polling: a.Polling.Std(),
 		Limits: s.limits(), Sessions: s.args.Max,
+		Secure: func(r *http.Request) bool { return web.ClientOf(r).Secure },
 		Open: func(b *bosh.Session, r *http.Request) bool {
 			if !s.admit(r) {
 				return false

@@ -71,7 +71,7 @@ func (c *boshClient) login() {
 	}
 	c.sid = regexp.MustCompile(" sid='([^']+)'").FindStringSubmatch(got)[1]
 	c.tell("", auth, "<success xmlns=")
-	c.tell(" xmpp:restart='true' to='example.org'", "", "<stream:features ", "xmpp-bind")
+	c.tell(" xmpp:restart='true' to='example.org'", "", "<body xmlns='http://jabber.org/protocol/httpbind' xmlns:stream='http://etherx.jabber.org/streams'><stream:features ", "xmpp-bind")
 	c.tell("", "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "<iq xmlns='jabber:client' ", "ann@example.org/there")
 }
 
@@ -144,6 +144,26 @@ func TestBOSHEnds(t *testing.T) {
 		if answer, err = http.DefaultClient.Do(preflight); err != nil || answer.Header.Get("Access-Control-Allow-Methods") != "POST, OPTIONS" {
 			t.Errorf("OPTIONS: %+v, %v", answer, err)
 		}
+	})
+}
+
+// A session that began encrypted is not for requests that are not: those are cut off, and
+// it goes on (XEP-0124 section 19.1).
+func TestBOSHStaysEncrypted(t *testing.T) {
+	t.Parallel()
+	sdktest.Both(t, webPlan(overBOSH), func(t *testing.T, h *sdktest.Harness) {
+		clear, secure := served(h), served(h)
+		withAccount(t, h)
+		c := newBOSH(t, "https://"+secure+"/http-bind")
+		c.login()
+		stolen := fmt.Sprintf("<body xmlns='http://jabber.org/protocol/httpbind' rid='%d' sid='%s'><message xmlns='jabber:client' to='bob@example.org' id='stolen'/></body>", c.rid+1, c.sid)
+		q, _ := http.NewRequest("POST", "http://"+clear+"/http-bind", strings.NewReader(stolen))
+		q.Header.Set("X-Forwarded-For", "192.0.2.1") // by a proxy that was asked in the clear
+		q.Header.Set("X-Forwarded-Proto", "http")
+		if answer, err := c.http.Do(q); err == nil {
+			t.Errorf("in the clear: %+v", answer)
+		}
+		c.tell("", "<message to='bob@example.org' id='mine'/>", "id='mine'")
 	})
 }
 

@@ -52,6 +52,9 @@ type Config struct {
 	// Open is given a session that begins and the request by which it does, and
 	// returns at once. If it returns false there is no room for the session.
 	Open func(s *Session, r *http.Request) bool
+	// Secure reports whether a request came encrypted, maybe to a proxy; nil looks at its
+	// connection only. A session that began so is not for requests that did not.
+	Secure func(r *http.Request) bool
 }
 
 // A Server answers the requests of sessions.
@@ -66,6 +69,9 @@ type Server struct {
 func New(c Config) *Server {
 	if c.Limits.Bytes == 0 {
 		c.Limits.Bytes = xml.DefaultBytes
+	}
+	if c.Secure == nil {
+		c.Secure = func(r *http.Request) bool { return r.TLS != nil }
 	}
 	return &Server{config: c, sessions: map[string]*Session{}}
 }
@@ -120,7 +126,8 @@ func respond(w http.ResponseWriter, body []byte) {
 	w.Write(body)
 }
 
-// answer returns the response to a request, as soon as there is one.
+// answer returns the response to a request, as soon as there is one. A connection that may
+// not have one is cut.
 func (s *Server) answer(text []byte, r *http.Request) []byte {
 	q, err := parse(text, s.config.Limits)
 	if err != nil {
@@ -129,6 +136,9 @@ func (s *Server) answer(text []byte, r *http.Request) []byte {
 	session, problem := s.find(q, r)
 	if problem != "" {
 		return terminated(nil, problem, nil)
+	}
+	if session.secure && !s.config.Secure(r) { // XEP-0124 section 19.1: nor is the session ended
+		panic(http.ErrAbortHandler)
 	}
 	session.take(q)
 	wait := session.wait
@@ -161,6 +171,7 @@ func (s *Server) find(q *request, r *http.Request) (*Session, Condition) {
 		return nil, ImproperAddressing
 	}
 	session := s.newSession(q)
+	session.secure = s.config.Secure(r)
 	if !s.enter(session) || !s.config.Open(session, r) {
 		session.forget()
 		return nil, InternalServerError

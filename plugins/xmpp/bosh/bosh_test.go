@@ -310,7 +310,7 @@ func TestTerminalConditions(t *testing.T) {
 		"no host":               {func(c *client) string { c.sid = ""; return c.next("", "") }, ended("improper-addressing")},
 		"empty ones in a hurry": {func(c *client) string { first := c.startNext("", ""); second := c.next("", ""); <-first; return second }, "<body xmlns='http://jabber.org/protocol/httpbind' type='terminate'/>"},
 		"a stream error": {func(c *client) string { return c.next("", "<fail/>") }, strings.Replace(ended("remote-stream-error"), "/>",
-			"><before/><stream:error xmlns:stream='http://etherx.jabber.org/streams'><reset/></stream:error></body>", 1)},
+			" xmlns:stream='http://etherx.jabber.org/streams'><before/><stream:error xmlns:stream='http://etherx.jabber.org/streams'><reset/></stream:error></body>", 1)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, nil)

@@ -1,6 +1,7 @@
 package bosh
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 
@@ -67,9 +68,16 @@ func terminated(attrs []byte, condition Condition, payload []byte) []byte {
 	return body(attrs, payload)
 }
 
+// streamSpace declares the prefix of what stands for the stream: for features and errors,
+// it has to be declared on the element body itself (XEP-0206 section 2).
+const streamSpace = " xmlns:stream='" + ns.Stream + "'"
+
 // body is the element body.
 func body(attrs, payload []byte) []byte {
 	b := append([]byte("<body xmlns='"+NS+"'"), attrs...)
+	if bytes.Contains(payload, []byte("<stream:")) && !bytes.Contains(attrs, []byte(streamSpace)) {
+		b = append(b, streamSpace...)
+	}
 	if len(payload) == 0 {
 		return append(b, "/>"...)
 	}

@@ -27,6 +27,7 @@ type Session struct {
 	requests int // that may be under way
 	polls    bool
 	acks     bool
+	secure   bool         // it began encrypted
 	version  string       // of the protocol
 	scanner  *xml.Scanner // for Next
 	cond     *sync.Cond   // something has changed
