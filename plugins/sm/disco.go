@@ -37,6 +37,11 @@ func (s *Service) discoverAccount(ctx context.Context, p *packet.Packet, el *xml
 	var a disco.Answer
 	a.Identity("account", "registered", "jabberd")
 	a.Feature(ns.DiscoInfo, ns.DiscoItems, ns.Ping, lastSpace, ns.StanzaID)
+	if disco.IsWhole(el.Attr("node")) {
+		for _, session := range s.shownTo(p.From, jid) {
+			a.Item(session, "", "")
+		}
+	}
 	return s.discover(ctx, p, el, &a)
 }
 

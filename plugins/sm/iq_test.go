@@ -86,6 +86,14 @@ func TestDiscovery(t *testing.T) {
 		if got := query("localhost", ns.DiscoInfo, " node='x'"); !strings.HasSuffix(got, "item-not-found") {
 			t.Errorf("a node: %s", got)
 		}
+		w.available("bob@localhost/desk", 0)
+		ann.send(`<presence/>`)
+		ann.take()
+		for account, session := range map[string]string{"ann@localhost": "/phone", "bob@localhost": "/desk"} {
+			if got := query(account, ns.DiscoItems, ""); !strings.HasSuffix(got, " <query><item jid='"+account+session+"'/></query>") {
+				t.Errorf("sessions of %s: %s", account, got)
+			}
+		}
 		// Who may not see an account's presence does not learn whether it exists.
 		for _, to := range []string{"ann@localhost", "bob@localhost", "nobody@localhost"} {
 			w.incoming(`<iq type='get' id='1' to='%s' from='eve@elsewhere/x'><query xmlns='%s'/></iq>`, to, ns.DiscoInfo)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jabberii/server/jabberd/packet"
 	"github.com/jabberii/server/plugins/xmpp/ns"
+	"github.com/jabberii/server/plugins/xmpp/privacy"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
@@ -153,21 +154,31 @@ func asksLast(p *packet.Packet) bool {
 }
 
 // mayAskLast refuses to say when an account, or a session of it, was active to
-// somebody who may not see its presence (sections 4 and 5).
+// somebody who may not see its presence (sections 4 and 5). A session that hides
+// from a subscriber by a privacy list is to them one that is not there.
 func (s *Service) mayAskLast(ctx context.Context, p *packet.Packet) error {
 	jid, asker := packet.Bare(p.To), packet.Bare(p.From)
 	if jid == asker {
 		return nil
 	}
 	sees, err := s.sees(ctx, jid, asker)
-	if err == nil && !sees {
-		err = packet.Refuse("forbidden", "")
+	if err != nil {
+		return err
 	}
-	return err
+	if !sees {
+		return packet.Refuse("forbidden", "")
+	}
+	if a := s.accounts.lock(jid); a != nil {
+		defer a.mu.Unlock()
+		if x := a.bound(packet.Resource(p.To)); x != nil && a.denies(x, privacy.PresenceOut, p.From) {
+			return unavailable()
+		}
+	}
+	return nil
 }
 
 // lastActivity says when an account was there last (section 4). Who is there but
-// shows it to nobody is not there.
+// does not show it to the asker is not there.
 func (s *Service) lastActivity(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
 	if err := s.mayAskLast(ctx, p); err != nil {
 		return packet.Pass, err
@@ -175,7 +186,7 @@ func (s *Service) lastActivity(ctx context.Context, p *packet.Packet) (packet.Ve
 	if !asksLast(p) {
 		return packet.Pass, packet.Refuse("bad-request", "")
 	}
-	if s.isAvailable(p.To) {
+	if len(s.shownTo(p.From, p.To)) > 0 {
 		return s.result(ctx, p, xml.AppendEmpty(nil, "query", lastSpace, "seconds", "0"))
 	}
 	f, ok := s.departures.find(p.To)
@@ -193,21 +204,6 @@ func (s *Service) lastActivity(ctx context.Context, p *packet.Packet) (packet.Ve
 	}
 	seconds := max(int64(time.Since(f.at)/time.Second), 0)
 	return s.result(ctx, p, xml.AppendElement(nil, "query", lastSpace, f.status, "seconds", strconv.FormatInt(seconds, 10)))
-}
-
-// isAvailable reports whether a session of an account shows its presence.
-func (s *Service) isAvailable(jid string) bool {
-	a := s.accounts.lock(jid)
-	if a == nil {
-		return false
-	}
-	defer a.mu.Unlock()
-	for _, x := range a.sessions {
-		if x.presence != nil {
-			return true
-		}
-	}
-	return false
 }
 
 func parseDeparture(value []byte) (departure, bool) {

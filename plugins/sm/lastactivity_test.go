@@ -70,6 +70,36 @@ func TestLastActivityIsForSubscribers(t *testing.T) {
 	})
 }
 
+// A subscriber from whom a privacy list keeps the presence of an account learns no
+// more than one who asks while it is away (sections 4 and 7).
+func TestLastActivityOfWhoHides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{}`, "ann@localhost")
+		w.item("ann@localhost", "bob@elsewhere", "from")
+		w.available("ann@localhost/phone", 0).close()
+		synctest.Wait()
+		time.Sleep(90 * time.Second)
+		ann := w.available("ann@localhost/phone", 0)
+		ann.send(`<iq type='set' id='1'><query xmlns='jabber:iq:privacy'><list name='l'><item action='deny' order='1'><presence-out/></item></list></query></iq>`)
+		ann.send(`<iq type='set' id='2'><query xmlns='jabber:iq:privacy'><active name='l'/></query></iq>`)
+		ann.take()
+		w.elsewhere()
+		w.incoming(askLast, "ann@localhost")
+		expect(t, "the account", w.elsewhere(), "iq:result ann@localhost>bob@elsewhere/x <query seconds='90'/>")
+		for _, resource := range []string{"phone", "gone"} {
+			w.incoming(askLast, "ann@localhost/"+resource)
+			expect(t, resource, w.elsewhere(), "iq:error ann@localhost/"+resource+">bob@elsewhere/x service-unavailable")
+		}
+		w.incoming(`<iq type='get' id='l' to='ann@localhost' from='bob@elsewhere/x'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>`)
+		expect(t, "items", w.elsewhere(), "iq:result ann@localhost>bob@elsewhere/x <query/>")
+		expect(t, "her client", ann.got())
+		ann.send(`<iq type='set' id='3'><query xmlns='jabber:iq:privacy'><active/></query></iq>`)
+		w.elsewhere()
+		w.incoming(askLast, "ann@localhost")
+		expect(t, "she no longer hides", w.elsewhere(), "iq:result ann@localhost>bob@elsewhere/x <query seconds='0'/>")
+	})
+}
+
 // What is kept of an account goes with it, however late it was written; and
 // nothing waits for storage that does not answer.
 func TestLastActivityIsRemoved(t *testing.T) {

@@ -327,3 +327,17 @@ func (a *account) presences(out []packet.Packet, to string, available bool) []pa
 	}
 	return out
 }
+
+// shownTo lists the sessions of an account that are available to somebody who may
+// see its presence.
+func (s *Service) shownTo(somebody, jid string) (sessions []string) {
+	a := s.accounts.lock(jid)
+	if a == nil {
+		return nil
+	}
+	defer a.mu.Unlock()
+	for _, p := range a.presences(nil, somebody, true) {
+		sessions = append(sessions, p.From)
+	}
+	return sessions
+}

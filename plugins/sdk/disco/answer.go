@@ -29,6 +29,9 @@ func (a *Answer) Identity(category, kind, name string) {
 // Feature adds features.
 func (a *Answer) Feature(features ...string) { a.features = append(a.features, features...) }
 
+// Item adds what belongs to the address. Node and name may be empty.
+func (a *Answer) Item(jid, node, name string) { a.items = append(a.items, item{jid, node, name}) }
+
 // Form adds a data form (XEP-0128), complete.
 func (a *Answer) Form(form []byte) { a.forms = append(a.forms, form) }
 
