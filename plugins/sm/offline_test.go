@@ -68,6 +68,36 @@ func TestOfflineMessages(t *testing.T) {
 	})
 }
 
+// When a message has waited here nobody else says (XEP-0203 section 4), be it kept or
+// delivered at once. What others say of themselves stays.
+func TestForgedDelays(t *testing.T) {
+	const long = " stamp='2002-09-10T23:08:25Z'/>"
+	for _, test := range []struct {
+		from string
+		ours bool
+	}{{"localhost", true}, {"LOCALHOST", true}, {"elsewhere", false}, {"bob@elsewhere/x", false}, {"", false}} {
+		bubble(t, test.from, func(t *testing.T) {
+			w := newWorld(t, `{}`, "ann@localhost")
+			forged := "<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>1</body><delay xmlns='urn:xmpp:delay' from='" + test.from + "'" + long + "</message>"
+			w.incoming("%s", forged)
+			ann := w.login("ann@localhost/phone")
+			ann.send(`<presence/>`)
+			synctest.Wait()
+			w.incoming("%s", forged)
+			messages := slices.DeleteFunc(ann.take(), func(p packet.Packet) bool { return p.Name != "message" })
+			if len(messages) != 2 {
+				t.Fatalf("she gets %v", messages)
+			}
+			for i, p := range messages {
+				body := string(p.Body)
+				if strings.Contains(body, long) == test.ours || strings.Contains(body, " from='localhost' stamp='2000-") != (i == 0) {
+					t.Errorf("message %d: %s", i, body)
+				}
+			}
+		})
+	}
+}
+
 // The attributes of a message that is kept come as its sender has set them.
 func TestAttributesOfWhatIsKept(t *testing.T) {
 	for _, test := range []struct{ name, attrs, lang, want string }{

@@ -22,23 +22,19 @@ import (
 const unread = "/unread"
 
 // identify gives a message to an account its id, if it is to have one, and takes out
-// what somebody else has made up in the account's name. What had an id keeps it.
+// what somebody else has made up in the account's name, or in the server's. What had
+// an id keeps it.
 func identify(p *packet.Packet, wanted bool) {
 	by := packet.Bare(p.To)
-	if mentionsID(p.Body) {
-		if strings.HasSuffix(p.Near.Section, unread) && hasID(p.Body, by) {
-			return
-		}
-		p.Body = withoutIDs(p.Body, by)
+	if !strings.HasSuffix(p.Near.Section, unread) {
+		p.Body = withoutForged(p.Body, by)
+	} else if hasID(p.Body, by) {
+		return
 	}
 	if wanted && isKept(p.Type) && !isFleeting(p) {
 		p.Body = withID(p.Body, by)
 	}
 }
-
-// mentionsID reports whether there may be an id in the content of a message: the name
-// of an element can be written in one way only.
-func mentionsID(body []byte) bool { return bytes.Contains(body, []byte("stanza-id")) }
 
 func isID(el *xml.Element, by string) bool {
 	if !el.Is("stanza-id", ns.StanzaID) {
@@ -57,15 +53,34 @@ func hasID(body []byte, by string) bool {
 	return false
 }
 
-func withoutIDs(body []byte, by string) []byte {
-	if !mentionsID(body) || !hasID(body, by) {
+// isForged reports whether an element in a message that comes to an account says what
+// only the account or its server may: which id it has, and that it has waited here
+// (XEP-0203 section 4).
+func isForged(el *xml.Element, by string) bool {
+	if !el.Is("delay", ns.Delay) {
+		return isID(el, by)
+	}
+	address, err := jid.Parse(el.Attr("from"))
+	return err == nil && address.String() == packet.Domain(by)
+}
+
+// withoutForged takes these out. That there are some shows by their names, which can
+// be written in one way only.
+func withoutForged(body []byte, by string) []byte {
+	if !bytes.Contains(body, []byte("stanza-id")) && !bytes.Contains(body, []byte("delay")) {
 		return body
 	}
 	rest := make([]byte, 0, len(body))
+	found := false
 	for el := range xml.Elements(body, ns.Client) {
-		if !isID(&el, by) {
+		if isForged(&el, by) {
+			found = true
+		} else {
 			rest = append(rest, el.Outer()...)
 		}
+	}
+	if !found {
+		return body
 	}
 	return rest
 }
