@@ -159,22 +159,29 @@ func (s *service) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict,
 		return packet.Pass, s.list(ctx, p)
 	}
 	o := s.order(el.Attr("node"))
-	switch {
-	case o == nil:
-		return packet.Pass, nil
-	case el.Is("query", ns.DiscoInfo) && p.Type == "get":
-		return packet.Claim, s.env.Deliver(ctx, request.Result(p, o.describe()))
-	case !el.Is("command", command.NS) || p.Type != "set":
+	if o == nil || !describes(p, &el) && !commands(p, &el) {
 		return packet.Pass, nil
 	}
 	if err := s.mayOrder(ctx, p, o); err != nil {
 		return packet.Pass, err
+	}
+	if describes(p, &el) {
+		return packet.Claim, s.env.Deliver(ctx, request.Result(p, o.describe()))
 	}
 	body, err := s.obey(ctx, p, o, &el)
 	if err != nil {
 		return packet.Pass, err
 	}
 	return packet.Claim, s.env.Deliver(ctx, request.Result(p, body))
+}
+
+// describes reports whether a request asks what a command is, commands whether it is one.
+func describes(p *packet.Packet, el *xml.Element) bool {
+	return el.Is("query", ns.DiscoInfo) && p.Type == "get"
+}
+
+func commands(p *packet.Packet, el *xml.Element) bool {
+	return el.Is("command", command.NS) && p.Type == "set"
 }
 
 // list puts the commands into what the host has for an admin.
@@ -232,13 +239,13 @@ func (s *service) obey(ctx context.Context, p *packet.Packet, o *order, el *xml.
 	}
 	out, err := o.run(ctx, c, req.Form)
 	s.env.Log().Info("an admin's command: "+o.name, "by", packet.Bare(p.From), "host", p.To, "failed", err != nil)
-	answer.Form, answer.Notes = out.form, out.notes
-	if err != nil {
-		var reject *packet.Reject
-		if !errors.As(err, &reject) && !isPlain(err) {
-			return nil, err
-		}
-		answer.Notes = append(answer.Notes, command.Note{Type: command.Fail, Text: err.Error()})
+	switch reject := new(packet.Reject); {
+	case err == nil:
+		answer.Form, answer.Notes = out.form, out.notes
+	case errors.As(err, &reject) || isPlain(err):
+		answer.Notes = []command.Note{{Type: command.Fail, Text: err.Error()}}
+	default:
+		return nil, err
 	}
 	return answer.Append(nil), nil
 }
@@ -261,9 +268,7 @@ func (s *service) Explain(ctx context.Context, p *packet.Packet) (packet.Verdict
 			return packet.Refuses, err.Error()
 		}
 		return packet.Pass, "adds its commands for an admin"
-	case ok && s.order(el.Attr("node")) != nil && el.Is("query", ns.DiscoInfo) && p.Type == "get":
-		return packet.Claim, "says what the command is"
-	case !ok || !el.Is("command", command.NS) || p.Type != "set":
+	case !ok || !commands(p, &el) && !describes(p, &el):
 		return packet.Pass, "it is no command of an admin"
 	}
 	o := s.order(el.Attr("node"))
@@ -272,6 +277,9 @@ func (s *service) Explain(ctx context.Context, p *packet.Packet) (packet.Verdict
 	}
 	if err := s.mayOrder(ctx, p, o); err != nil {
 		return packet.Refuses, packet.Bare(p.From) + " may not: " + err.Error()
+	}
+	if describes(p, &el) {
+		return packet.Claim, "says what the command is"
 	}
 	return packet.Claim, "does for an admin: " + o.name
 }

@@ -201,11 +201,13 @@ func TestDiscovery(t *testing.T) {
 			}
 		}
 		s.expect("for others", s.IQ("eve@elsewhere/x", host, "get", commands), "result "+commands)
+		const addUser = "<query xmlns='http://jabber.org/protocol/disco#info' node='" + node + "add-user'/>"
+		s.expect("a command for others", s.IQ("eve@elsewhere/x", host, "get", addUser), "error forbidden")
 		info := s.IQ(boss, host, "get", "<query xmlns='http://jabber.org/protocol/disco#info'/>")
 		if !strings.Contains(info, "<feature var='http://jabber.org/protocol/commands'/>") {
 			t.Errorf("the host is %s", info)
 		}
-		info = s.IQ(boss, host, "get", "<query xmlns='http://jabber.org/protocol/disco#info' node='"+node+"add-user'/>")
+		info = s.IQ(boss, host, "get", addUser)
 		if !strings.Contains(info, "category='automation' type='command-node'") {
 			t.Errorf("a command is %s", info)
 		}
@@ -231,7 +233,7 @@ func TestAccounts(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		const ann = "ann@example.org"
 		s.expect("added", s.do("add-user", "accountjid=ANN@example.org", "password=one", "password-verify=one"), "completed info: ann@example.org is added")
-		s.expect("again", s.do("add-user", "accountjid="+ann, "password=one"), "completed info: ann@example.org is added error: ann@example.org: there is such an account already")
+		s.expect("again", s.do("add-user", "accountjid="+ann, "password=one"), "completed error: ann@example.org: there is such an account already")
 		s.expect("typed wrong", s.do("add-user", "accountjid=bob@example.org", "password=one", "password-verify=two"), "completed error: the two passwords are not the same")
 		s.expect("elsewhere", s.do("add-user", "accountjid=bob@elsewhere", "password=one"), "completed error: bob@elsewhere is no account of example.org")
 		s.expect("bob added", s.do("add-user", "accountjid=bob@example.org", "password=one"), "completed info: bob@example.org is added")
