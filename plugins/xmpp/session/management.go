@@ -200,7 +200,9 @@ func (s *Session) sendCount() {
 // resumed after its connection was lost.
 func (s *Session) Managed() bool { return s.management != nil }
 
-// Resumable tells whether the server has promised to keep the session for Resume.
+// Resumable tells whether the server has promised to keep the session for Resume. It
+// has not any more when it has closed the stream, or ended it with conflict,
+// not-authorized or reset.
 func (s *Session) Resumable() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/session"
 	"github.com/jabberii/server/plugins/xmpp/stanza"
+	"github.com/jabberii/server/plugins/xmpp/stream"
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
@@ -405,4 +406,51 @@ func TestWithoutStreamManagement(t *testing.T) {
 	if err := client.Resume(timeout(t), conn); !errors.Is(err, session.ErrNotResumable) {
 		t.Fatalf("got %v", err)
 	}
+}
+
+// A stream that ends because the session is another connection's, or nobody's any more,
+// is the end of what waits for it; one that ends because the server does is not.
+func TestSessionIsOver(t *testing.T) {
+	for condition, over := range map[stream.Condition]bool{
+		stream.Conflict: true, stream.NotAuthorized: true, stream.Reset: true, stream.SystemShutdown: false,
+	} {
+		t.Run(string(condition), func(t *testing.T) {
+			m := manage(t, 0)
+			ctx, cancel := context.WithCancel(timeout(t))
+			defer cancel()
+			failed := make(chan error, 1)
+			go func() {
+				_, err := m.client.Request(ctx, stanza.Stanza{Name: stanza.IQ, Type: stanza.TypeGet, To: romeo, Body: xml.AppendEmpty(nil, "ping", ns.Ping)})
+				failed <- err
+			}()
+			<-blocked(m.client)
+			m.current().Write(ctx, append((&stream.Error{Condition: condition}).Append(nil), stream.Close...))
+			if _, err := m.client.Receive(ctx); !isStreamError(err, condition) || m.client.Resumable() == over {
+				t.Errorf("the stream ends with %v, resumable %v", err, m.client.Resumable())
+			}
+			if !over {
+				select {
+				case err := <-failed:
+					t.Errorf("the request ends with %v while it can be resumed", err)
+				default:
+				}
+				cancel()
+				<-failed
+				return
+			}
+			select {
+			case err := <-failed:
+				if !isStreamError(err, condition) {
+					t.Errorf("the request ends with %v", err)
+				}
+			case <-ctx.Done():
+				t.Error("the request waits for ever")
+			}
+		})
+	}
+}
+
+func isStreamError(err error, condition stream.Condition) bool {
+	var e *stream.Error
+	return errors.As(err, &e) && e.Condition == condition
 }

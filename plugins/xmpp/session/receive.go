@@ -137,6 +137,20 @@ func (s *Session) lost(err error) {
 	s.down(fmt.Errorf("receive: %w", err))
 }
 
+// endsSession reports whether a stream error says that the session is another
+// connection's, or that who logged in to it may not any more: it is not resumed.
+func endsSession(err error) bool {
+	var e *stream.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Condition {
+	case stream.Conflict, stream.NotAuthorized, stream.Reset:
+		return true
+	}
+	return false
+}
+
 // finish ends our stream because the peer has ended its own, or made a mistake, of
 // which it is told.
 func (s *Session) finish(err error) {
@@ -146,7 +160,7 @@ func (s *Session) finish(err error) {
 	if isOver {
 		err = end.reason
 	}
-	if err == error(errClosed) {
+	if err == error(errClosed) || isOver && endsSession(err) {
 		s.management.forget()
 	}
 	if s.closing {
