@@ -220,8 +220,38 @@ func accounts(t *testing.T, h *sdktest.Harness) {
 	if err != nil || !slices.Equal(owners, []string{"ann@example.org", "bob@example.org", "twice@example.org"}) {
 		t.Errorf("accounts %v, %v", owners, err)
 	}
-	if _, err := store.Put(ctx, "ann@example.org", "roster", "bob@example.org", []byte("<item/>")); err != nil {
-		t.Errorf("the rest is kept in the other store: %v", err)
+	for _, ns := range []string{"roster", account.Tokens} {
+		if _, err := store.Put(ctx, "ann@example.org", ns, "key", []byte("<item/>")); err != nil {
+			t.Errorf("the rest is kept in the other store: %v", err)
+		}
+	}
+	for name, err := range map[string]error{
+		"removed": account.Remove(ctx, store, "ann@example.org", func(context.Context) error {
+			t.Error("what the account has elsewhere is ended")
+			return nil
+		}),
+		"another password": account.SetPassword(ctx, store, "ann@example.org", "other", func(context.Context) error {
+			t.Error("its sessions are ended")
+			return nil
+		}),
+	} {
+		if !errors.As(err, &reject) || reject.Condition != "not-allowed" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := account.Remove(ctx, store, "bob@example.org", nil); !errors.As(err, &reject) || reject.Condition != "not-allowed" {
+		t.Errorf("an account without anything is removed: %v", err)
+	}
+	if _, err := store.Put(ctx, "gone@example.org", "roster", "key", []byte("<item/>")); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []error{nil, account.ErrNone} {
+		if err := account.Remove(ctx, store, "gone@example.org", nil); !errors.Is(err, want) {
+			t.Errorf("what an account has left that the directory does not know any more: %v, want %v", err, want)
+		}
+	}
+	if left, err := store.Namespaces(ctx, "ann@example.org"); err != nil || !slices.Equal(left, []string{account.Tokens, "roster"}) {
+		t.Errorf("after a removal that was refused there is %v, %v", left, err)
 	}
 }
 

@@ -182,16 +182,24 @@ func put(ctx context.Context, store *xdb.Store, jid, password string, isNew bool
 // Remove takes away an account and all that any store has of it. The keys go
 // first, so that nobody logs in meanwhile; then forget, which may be nil, ends
 // what it has elsewhere, such as its sessions. After an error some of it may be
-// left; repeated, it goes on.
+// left; repeated, it goes on. Where somebody else keeps the account, who does not let
+// it go, everything stays; what one leaves behind that is gone there can be removed.
 func Remove(ctx context.Context, store *xdb.Store, jid string, forget func(context.Context) error) error {
 	left, err := store.Namespaces(ctx, jid)
-	if err == nil && len(left) == 0 {
-		err = fmt.Errorf("%s: %w", jid, ErrNone)
-	}
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(store.Drop(ctx, jid, NS, ""), dropTokens(ctx, store, jid)); err != nil {
+	switch there, err := Exists(ctx, store, jid); {
+	case err != nil:
+		return err
+	case there:
+		if err := store.Drop(ctx, jid, NS, ""); err != nil {
+			return err // who keeps the account refuses, and nothing has changed
+		}
+	case len(left) == 0:
+		return fmt.Errorf("%s: %w", jid, ErrNone)
+	}
+	if err := dropTokens(ctx, store, jid); err != nil {
 		return err
 	}
 	if forget != nil {
