@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/jabberii/server/jabberd/packet"
+	logged "github.com/jabberii/server/plugins/sdk/entry"
 	"github.com/jabberii/server/plugins/xmpp/jid"
 	"github.com/jabberii/server/plugins/xmpp/ns"
 	"github.com/jabberii/server/plugins/xmpp/xml"
@@ -47,6 +48,7 @@ func (s *Service) bindInline(ctx context.Context, x *session, p *packet.Packet) 
 	if err := s.commit(); err != nil {
 		return packet.Pass, err
 	}
+	s.tell(logged.SessionCreated, x)
 	return s.boundInline(ctx, x, p)
 }
 

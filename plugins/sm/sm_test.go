@@ -3,6 +3,7 @@ package sm_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -238,4 +239,38 @@ func TestExplain(t *testing.T) {
 			t.Errorf("up: %v, %s", v, why)
 		}
 	})
+}
+
+// The log is told of each session, however its client has bound it, once.
+func TestEvents(t *testing.T) {
+	const created, closed = "session.created ann@localhost/phone", "session.closed ann@localhost/phone"
+	const managed = "<enable xmlns='urn:xmpp:sm:3' resume='true' max='60'/>"
+	for name, test := range map[string]struct {
+		login func(*testing.T, *world) *conn
+		want  []string
+	}{
+		"bound": {func(_ *testing.T, w *world) *conn { return w.login("ann@localhost/phone") }, []string{created, closed}},
+		"bound again": {func(_ *testing.T, w *world) *conn {
+			w.login("ann@localhost/phone")
+			return w.login("ann@localhost/phone")
+		}, []string{created, closed, created, closed}},
+		"inline":         {func(t *testing.T, w *world) *conn { return w.loginInline(t, "") }, []string{created, closed}},
+		"inline again":   {func(t *testing.T, w *world) *conn { w.loginInline(t, ""); return w.loginInline(t, managed) }, []string{created, closed, created, closed}},
+		"inline managed": {func(t *testing.T, w *world) *conn { return w.loginInline(t, managed) }, []string{created, closed}},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			w := newWorld(t, `{}`, "ann@localhost")
+			test.login(t, w).close()
+			synctest.Wait()
+			slices.Sort(w.events)
+			expect(t, name, w.events, sorted(test.want)...)
+		})
+	}
+}
+
+// loginInline is login by Bind 2, with what the client wants beside.
+func (w *world) loginInline(t *testing.T, wishes string) *conn {
+	c := w.connect("ann@localhost")
+	c.inline(t, "phone", wishes)
+	return c
 }

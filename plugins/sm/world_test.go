@@ -49,6 +49,7 @@ type world struct {
 	env    *env
 	conns  []*conn
 	remote []packet.Packet
+	events []string             // that the log was told of
 	dieIn  int                  // entries until death, 0 is never
 	hold   func(*packet.Packet) // called with what goes elsewhere
 	shown  func(*packet.Packet) // called with what connections are given
@@ -187,6 +188,28 @@ func copyDir(t testing.TB, from string) string {
 }
 
 // step counts a packet, and dies if it is time to.
+// An eventLog keeps events of sessions.
+type eventLog struct {
+	slog.Handler
+	w *world
+}
+
+func (l eventLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l eventLog) Handle(_ context.Context, r slog.Record) error {
+	fields := map[string]string{}
+	r.Attrs(func(a slog.Attr) bool {
+		fields[a.Key] = a.Value.String()
+		return true
+	})
+	if fields["event"] != "" {
+		l.w.mu.Lock()
+		defer l.w.mu.Unlock()
+		l.w.events = append(l.w.events, fields["event"]+" "+fields["session"])
+	}
+	return nil
+}
+
 func (e *env) step() bool {
 	w := e.w
 	w.mu.Lock()
@@ -334,7 +357,7 @@ func (e *env) bounce(p *packet.Packet, r *packet.Reject) (packet.Outcome, error)
 func (e *env) Section() string                                              { return "sm" }
 func (e *env) Kinds() []packet.Kind                                         { return module.On(packet.Normal, packet.Session) }
 func (e *env) Place() string                                                { return "test.hcl:1" }
-func (e *env) Log() *slog.Logger                                            { return slog.New(slog.DiscardHandler) }
+func (e *env) Log() *slog.Logger                                            { return slog.New(eventLog{slog.DiscardHandler, e.w}) }
 func (e *env) Attach(string) error                                          { return nil }
 func (e *env) Detach(string) error                                          { return nil }
 func (e *env) Serves(_ packet.Kind, host string) bool                       { return host == "localhost" }
