@@ -113,7 +113,8 @@ func isObsolete(old, p *packet.Packet) bool {
 		return false
 	}
 	if p.Name == "presence" {
-		return canWait(p)
+		// What its client can do one says for those behind it (XEP-0115 section 8.4).
+		return canWait(p) && (p.Type != "" || !hasCaps(old) || hasCaps(p))
 	}
 	return old.Type != "headline" && p.Type != "headline" && p.Type != "error" && old.Type == p.Type
 }

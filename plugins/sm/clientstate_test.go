@@ -33,6 +33,7 @@ func TestClientState(t *testing.T) {
 	const (
 		away   = "<presence from='bob@elsewhere/x' to='ann@localhost'><show>away</show></presence>"
 		back   = "<presence from='bob@elsewhere/x' to='ann@localhost'/>"
+		able   = "<presence from='bob@elsewhere/x' to='ann@localhost'>" + caps + "</presence>"
 		gone   = "<presence from='bob@elsewhere/x' to='ann@localhost' type='unavailable'/>"
 		other  = "<presence from='bob@elsewhere/y' to='ann@localhost'/>"
 		types  = "<message from='bob@elsewhere/x' to='ann@localhost/phone' type='chat'>" + typing + "</message>"
@@ -46,6 +47,7 @@ func TestClientState(t *testing.T) {
 		failed = "<message from='bob@elsewhere' to='ann@localhost/phone' type='error'/>"
 
 		isAway, isBack, isGone  = "presence bob@elsewhere/x>ann@localhost <show>away</show>", "presence bob@elsewhere/x>ann@localhost", "presence:unavailable bob@elsewhere/x>ann@localhost"
+		isAble                  = "presence bob@elsewhere/x>ann@localhost " + isCaps
 		isOther                 = "presence bob@elsewhere/y>ann@localhost"
 		isTypes, isStops, isHi  = "message:chat bob@elsewhere/x>ann@localhost/phone <composing/>", "message:chat bob@elsewhere/x>ann@localhost/phone <paused/>", "message:chat bob@elsewhere/x>ann@localhost/phone <body>hi</body>"
 		isHi2                   = "message:chat carl@elsewhere/x>ann@localhost/phone <body>hi</body>"
@@ -58,6 +60,10 @@ func TestClientState(t *testing.T) {
 		now, active []string // what the client gets at once, and when it is active again
 	}{
 		{"presence waits", words(away), nil, words(isAway)},
+		{"what a client can do is not forgotten", []string{able, away, back}, nil, []string{isAble, isBack}},
+		{"it is said anew", []string{able, away, able}, nil, []string{isAble, isAble}},
+		{"it is said again at once", []string{able, able}, nil, words(isAble)},
+		{"who is gone comes with it again", []string{able, gone}, nil, words(isGone)},
 		{"the last presence counts", []string{away, gone, back}, nil, words(isBack)},
 		{"each of its own address", []string{away, other, gone}, nil, []string{isOther, isGone}},
 		{"typing waits", words(types), nil, words(isTypes)},

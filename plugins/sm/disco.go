@@ -14,7 +14,10 @@ import (
 func (s *Service) discoverHost(ctx context.Context, p *packet.Packet, el *xml.Element) (packet.Verdict, error) {
 	var a disco.Answer
 	a.Identity("server", "im", "jabberd")
-	a.Feature(ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Roster, ns.Carbons, privacy.NS, privacy.BlockingNS)
+	a.Feature(ns.DiscoInfo, ns.DiscoItems, ns.Ping, ns.Roster, ns.Carbons, ns.Caps, privacy.NS, privacy.BlockingNS)
+	if s.args().Caps.Optimize {
+		a.Feature(capsOptimize)
+	}
 	if s.args().Offline.Max > 0 {
 		a.Feature("msgoffline")
 	}

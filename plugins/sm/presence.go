@@ -63,13 +63,11 @@ func (s *Service) clientAvailable(t *act, x *session, p *packet.Packet) error {
 	}
 	first := x.presence == nil || t.flags&packet.Redelivered != 0
 	spools := (first || x.priority < 0) && priority(p) >= 0
-	x.presence = shownBy(p)
-	x.priority = priority(p)
+	q := s.takePresence(x, p, first)
 	if spools {
 		s.beginSpool(a, x)
 	}
 	t.records(s.journalState(x))
-	q := x.available()
 	t.showOwn(a, q)
 	subscribers, subscriptions := a.reachable(x, privacy.PresenceOut, a.subscribed(from)), []string(nil)
 	if first {

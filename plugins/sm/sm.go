@@ -60,6 +60,7 @@ type Args struct {
 	Durability string        `json:"durability" default:"process" enum:"process,disk" doc:"What acknowledged stanzas outlive: the death of the process, or also that of the machine, for which every acknowledgement waits for the disk."`
 	Unknown    string        `json:"tell_unknown" default:"local" enum:"local,all,none" doc:"Who is told that there is no account which a message is for: users of this server, everybody, or nobody. Others cannot find out which accounts there are."`
 	Roster     rosterArgs    `json:"roster" doc:"Limits of rosters."`
+	Caps       capsArgs      `json:"caps" doc:"What clients announce in their presence that they can do (XEP-0115)."`
 	Offline    offlineArgs   `json:"offline" doc:"Messages that are kept while nobody is there (XEP-0160)."`
 	Management managementArg `json:"management" doc:"Stream management (XEP-0198)."`
 }
@@ -67,6 +68,10 @@ type Args struct {
 type rosterArgs struct {
 	Max   int `json:"max" default:"2000" doc:"Contacts that one account may make; who asks for its presence can be answered yes beyond that, up to 500 more."`
 	Cache int `json:"cache" default:"10000" doc:"Accounts without a session whose roster is kept in memory."`
+}
+
+type capsArgs struct {
+	Optimize bool `json:"optimize" default:"false" doc:"A presence that announces the same as the one before it comes to those who have had that one without the announcement (XEP-0115 section 8.4). This saves traffic to clients and servers that remember what was announced; some do not."`
 }
 
 type offlineArgs struct {

@@ -6,7 +6,7 @@ var standards = []module.XEP{
 	{Number: 16, Name: "Privacy Lists", Version: "1.7", Note: "a group of a rule need not be in the roster"},
 	{Number: 12, Name: "Last Activity", Version: "2.0", Note: "of accounts; of a host it is the module last that tells"},
 	{Number: 30, Name: "Service Discovery", Version: "2.5.0"},
-	{Number: 115, Name: "Entity Capabilities", Version: "1.6.0", Note: "of hosts; presence of clients passes as it is"},
+	{Number: 115, Name: "Entity Capabilities", Version: "1.6.0", Note: "of hosts and of clients; optimised (8.4) where `caps { optimize = true }` is set, by default presence passes as it is"},
 	{Number: 160, Name: "Best Practices for Handling Offline Messages", Version: "1.0.1"},
 	{Number: 191, Name: "Blocking Command", Version: "1.3"},
 	{Number: 198, Name: "Stream Management", Version: "1.6.3"},
