@@ -36,7 +36,7 @@ run: build ## start a server with conf/jabberd.hcl (ARGS='--var host=example.org
 
 .PHONY: test
 test: deps lint build ## everything that must pass; installs the real peers first, where it may
-	go run ./scripts/testsum -count=1 -run '^TestAllocations' ./jabberd/e2e
+	go run ./scripts/testsum -count=1 -run 'Alloc|TestACopyCosts' ./jabberd/e2e ./jabberd/tree
 	go run ./scripts/testsum -race -count=1 -timeout=20m
 
 .PHONY: deps
