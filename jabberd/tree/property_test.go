@@ -99,6 +99,7 @@ func (w *world) isNarrowWay(way string) bool {
 type trace struct {
 	mu      sync.Mutex
 	events  map[string]int     // "HANDLER ID" to how often
+	tapped  map[string]int     // the same of observers
 	order   map[string][][]int // by handler and how packets came to it: their numbers, of those seen first
 	results map[string]packet.Result
 	told    map[string]int // outcomes by id
@@ -154,19 +155,39 @@ func (tr *trace) saw(w *world, n int, p *packet.Packet) {
 	way, numbers := w.way(p.ID)
 	way = fmt.Sprint(n, " from ", packet.Bare(p.From), way)
 	tr.order[way] = append(tr.order[way], numbers)
+	tr.tell()
+}
+
+func (tr *trace) tell() {
 	select {
 	case tr.news <- struct{}{}:
 	default:
 	}
 }
 
-// missing returns an event of those that this trace does not have and that may
-// not stay out, "" if there is none.
-func (tr *trace) missing(w *world, want map[string]int) string {
+// tap is the handler n of an observer.
+func (tr *trace) tap(n int) handle {
+	return func(_ context.Context, _ module.Env, p *packet.Packet) (packet.Verdict, error) {
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		tr.tapped[fmt.Sprintf("%d %s %s", n, p.ID, p.Body)]++
+		tr.tell()
+		return packet.Pass, nil
+	}
+}
+
+// missing returns an event of another trace that this one does not have and that
+// may not stay out, "" if there is none.
+func (tr *trace) missing(w *world, want *trace) string {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	for event := range want {
+	for event := range want.events {
 		if tr.events[event] == 0 && !w.mayMiss(event) {
+			return event
+		}
+	}
+	for event := range want.tapped {
+		if tr.tapped[event] == 0 {
 			return event
 		}
 	}
@@ -175,8 +196,8 @@ func (tr *trace) missing(w *world, want map[string]int) string {
 
 // await waits for all events that are wanted: who loses the core forgets what a
 // packet was caused by, and a source may be told of the end of one before what
-// that one has led to has ended.
-func (tr *trace) await(t *rapid.T, w *world, want map[string]int) {
+// that one has led to has ended. Nothing ever waits for an observer.
+func (tr *trace) await(t *rapid.T, w *world, want *trace) {
 	late := time.After(10 * time.Second)
 	for {
 		event := tr.missing(w, want)
@@ -214,8 +235,8 @@ func (w *world) way(id string) (way string, numbers []int) {
 
 // run sends packets of some sources through the world with its handlers at
 // places, calls during meanwhile, and waits for the events that are wanted.
-func (w *world) run(t *rapid.T, tt *testing.T, places map[int]string, packets int, during func(*rig), want map[string]int) *trace {
-	tr := &trace{events: map[string]int{}, order: map[string][][]int{}, results: map[string]packet.Result{}, told: map[string]int{}, news: make(chan struct{}, 1)}
+func (w *world) run(t *rapid.T, tt *testing.T, places map[int]string, packets int, during func(*rig), want *trace) *trace {
+	tr := &trace{events: map[string]int{}, tapped: map[string]int{}, order: map[string][][]int{}, results: map[string]packet.Result{}, told: map[string]int{}, news: make(chan struct{}, 1)}
 	handlers := map[string]handle{"start": claim}
 	r := newRig(tt, handlers)
 	for i, s := range w.sections {
@@ -223,8 +244,8 @@ func (w *world) run(t *rapid.T, tt *testing.T, places map[int]string, packets in
 		for _, n := range s.links {
 			name := "n" + strconv.Itoa(n)
 			handlers[name] = w.handler(n, tr)
-			if s.observe { // nothing waits for an observer, so what it sees is not compared
-				handlers[name] = pass
+			if s.observe {
+				handlers[name] = tr.tap(n)
 			}
 			if places[n] != "" {
 				name = places[n] + "/" + name
@@ -276,7 +297,9 @@ func (w *world) run(t *rapid.T, tt *testing.T, places map[int]string, packets in
 		defer tr.mu.Unlock()
 		t.Fatalf("only %d of %d packets ended; core: %s", len(tr.told), sources*packets, r.core.Dump())
 	}
-	tr.await(t, w, want)
+	if want != nil {
+		tr.await(t, w, want)
+	}
 	return tr
 }
 
@@ -313,14 +336,14 @@ func drawPlaces(t *rapid.T, w world) map[int]string {
 }
 
 // TestAnyPlacementDoesTheSame runs random worlds once in one process and once
-// with their links spread over several: all handlers see the same packets, in
-// order, and each packet has the same single outcome. Deliveries that a plugin
+// with their links spread over several: all handlers and observers see the same
+// packets, in order, and each packet has the same single outcome. Deliveries that a plugin
 // makes directly are part of it.
 func TestAnyPlacementDoesTheSame(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := drawWorld(rt)
 		here := w.run(rt, t, nil, 12, nil, nil)
-		there := w.run(rt, t, drawPlaces(rt, w), 12, nil, nil)
+		there := w.run(rt, t, drawPlaces(rt, w), 12, nil, here)
 		for _, tr := range []*trace{here, there} {
 			tr.check(rt)
 			tr.checkOrder(rt, func(string) bool { return false })
@@ -330,6 +353,9 @@ func TestAnyPlacementDoesTheSame(t *testing.T) {
 		}
 		if !maps.Equal(here.events, there.events) {
 			rt.Errorf("handlers saw different packets:\n%v\n%v", here.events, there.events)
+		}
+		if !maps.Equal(here.tapped, there.tapped) {
+			rt.Errorf("observers saw different packets:\n%v\n%v", here.tapped, there.tapped)
 		}
 	})
 }
@@ -380,7 +406,7 @@ func checkDeaths(rt *rapid.T, t *testing.T, w world) int {
 				r.restart(k)
 			}
 		}
-	}, want.events)
+	}, &trace{events: want.events})
 	got.check(rt)
 	// Who loses the core and another process at once may get what both
 	// knew of after what came behind it. And a core that finds a queue full may
