@@ -1,9 +1,11 @@
 package certs_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
@@ -61,5 +63,68 @@ func TestAnAdminsOwnSignature(t *testing.T) {
 		if got := shown(t, s, host); got != want {
 			t.Errorf("%s is shown %s, want %s", host, got, want)
 		}
+	}
+}
+
+// Half of an admin's certificate, whose other half is about to come, is not written over by
+// one that the server makes meanwhile.
+func TestHalfOfACertificateStays(t *testing.T) {
+	for _, half := range []string{"crt", "key"} {
+		t.Run(half, func(t *testing.T) {
+			p := newPlace(t, "half.example")
+			folder := filepath.Join(p.dir, "certs")
+			signOwn(t, folder, "half.example", "half.example")
+			whole := map[string][]byte{}
+			for _, ext := range []string{"crt", "key"} {
+				whole[ext] = readFile(t, filepath.Join(folder, "half.example."+ext))
+				if err := os.Remove(filepath.Join(folder, "half.example."+ext)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write := func(ext string) {
+				if err := os.WriteFile(filepath.Join(folder, "half.example."+ext), whole[ext], 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write(half)
+			s := start(t, p, certs.Args{})
+			for range 2 {
+				if got := shown(t, s, "half.example"); got != "half.example" {
+					t.Errorf("shown is %s", got)
+				}
+			}
+			if got := readFile(t, filepath.Join(folder, "half.example."+half)); !bytes.Equal(got, whole[half]) {
+				t.Fatal("the file was written over")
+			}
+			write("crt")
+			write("key")
+			certs.Look(s)
+			if got := shown(t, s, "half.example"); got != "own half.example" {
+				t.Errorf("then shown is %s", got)
+			}
+		})
+	}
+}
+
+func readFile(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// What the server has begun to write when it died, it writes anew.
+func TestAKeyOfOursIsMadeAnew(t *testing.T) {
+	p := newPlace(t, "died.example")
+	shown(t, start(t, p, certs.Args{}), "died.example")
+	file := filepath.Join(p.dir, "certs", "died.example.crt")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	shown(t, start(t, p, certs.Args{}), "died.example")
+	if _, err := tls.LoadX509KeyPair(file, filepath.Join(p.dir, "certs", "died.example.key")); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -32,6 +33,10 @@ const maker = "signed by jabberd for itself"
 
 // isMade reports whether selfSigned has made a certificate.
 func isMade(c *x509.Certificate) bool { return slices.Contains(c.Subject.Organization, maker) }
+
+// madeMark begins the files that selfSigned has written. Those of others it leaves alone: an
+// admin may be about to put a certificate beside its key.
+const madeMark = "# " + maker + "\n"
 
 // selfSigned returns the certificate that a host has signed itself: that of an
 // earlier time, or a new one.
@@ -72,9 +77,16 @@ func (s *Store) readOrSign(host string) (*tls.Certificate, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
+	ours := err == nil && isMade(pair.Leaf) || isOurs(file+".crt") && isOurs(file+".key")
 	cert, key, err := sign(host)
 	if err != nil {
 		return nil, fmt.Errorf("certificate for %s: %w", host, err)
+	}
+	if !ours {
+		s.env.Log().Warn("a file without its other half stays as it is; until that comes, clients are shown a self-signed certificate that is kept nowhere",
+			"host", host, "certificate", file+".crt", "key", file+".key")
+		pair, err = tls.X509KeyPair(cert, key)
+		return &pair, err
 	}
 	if err := errors.Join(replace(file+".key", key, 0o600), replace(file+".crt", cert, 0o644)); err != nil {
 		return nil, err
@@ -82,6 +94,12 @@ func (s *Store) readOrSign(host string) (*tls.Certificate, error) {
 	s.env.Log().Warn("made a self-signed certificate; clients will ask whether to trust it", "host", host, "file", file+".crt")
 	pair, err = tls.X509KeyPair(cert, key)
 	return &pair, err
+}
+
+// isOurs reports whether a file may be written: it is not there, or selfSigned has made it.
+func isOurs(file string) bool {
+	b, err := os.ReadFile(file)
+	return errors.Is(err, fs.ErrNotExist) || bytes.HasPrefix(b, []byte(madeMark))
 }
 
 // replace writes a file that is never there in part: others look at the folder without
@@ -143,5 +161,10 @@ func sign(host string) (cert, key []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), nil
+	return marked("CERTIFICATE", der), marked("PRIVATE KEY", secret), nil
+}
+
+// marked is a file of ours: what stands in front of a block is not read.
+func marked(block string, b []byte) []byte {
+	return append([]byte(madeMark), pem.EncodeToMemory(&pem.Block{Type: block, Bytes: b})...)
 }
