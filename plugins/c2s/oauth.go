@@ -185,12 +185,32 @@ func (i *issuer) readKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var set jose.JSONWebKeySet
-	if err := json.Unmarshal(b, &set); err != nil {
-		return err
+	set, err := parseKeys(b)
+	if err == nil {
+		i.keys = set
 	}
-	i.keys = set
-	return nil
+	return err
+}
+
+// parseKeys reads a set of keys. Those that it does not understand, for other purposes or
+// of types to come, it leaves out (RFC 7517 section 5).
+func parseKeys(text []byte) (set jose.JSONWebKeySet, err error) {
+	var all struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(text, &all); err != nil {
+		return set, err
+	}
+	if all.Keys == nil {
+		return set, errors.New("not a set of keys")
+	}
+	for _, one := range all.Keys {
+		var key jose.JSONWebKey
+		if key.UnmarshalJSON(one) == nil {
+			set.Keys = append(set.Keys, key)
+		}
+	}
+	return set, nil
 }
 
 func (i *issuer) open(ctx context.Context) (io.ReadCloser, error) {

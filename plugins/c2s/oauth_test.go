@@ -1,6 +1,7 @@
 package c2s_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -60,7 +61,12 @@ func (p *identityProvider) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	for _, id := range p.shown {
 		set.Keys = append(set.Keys, jose.JSONWebKey{Key: p.keys[id].Public(), KeyID: id, Algorithm: "ES256", Use: "sig"})
 	}
-	json.NewEncoder(w).Encode(set)
+	text, err := json.Marshal(set)
+	if err != nil {
+		panic(err)
+	}
+	// Behind a key of a type that nobody knows.
+	w.Write(bytes.Replace(text, []byte(`{"keys":[`), []byte(`{"keys":[{"kty":"OKP","crv":"X25519","kid":"enc","use":"enc","x":"AA"},{"kty":"new"},`), 1))
 }
 
 func (p *identityProvider) show(ids ...string) {
