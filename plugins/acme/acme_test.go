@@ -49,7 +49,7 @@ func freePort(t *testing.T) int {
 // and after a restart they are still there.
 func TestCertificatesAreIssuedAndShown(t *testing.T) {
 	port := freePort(t)
-	directory, roots := authority(t, port)
+	directory, roots := authority(t, port, 90*24*3600)
 	args := fmt.Sprintf(`{"hosts":["example.org","b\u00fccher.example.org"],"terms_agreed":true,"email":"ann@example.org",
 		"directory":%q,"directory_ca":%q,"listen":"127.0.0.1:%d"}`, directory, roots, port)
 	plan := sdktest.Plan{
@@ -82,10 +82,37 @@ func TestCertificatesAreIssuedAndShown(t *testing.T) {
 	})
 }
 
+// A certificate that is renewed is shown in place of the one before.
+func TestCertificatesAreRenewedAndShown(t *testing.T) {
+	port := freePort(t)
+	directory, roots := authority(t, port, 1800) // which certmagic renews when it looks next
+	args := fmt.Sprintf(`{"hosts":["example.org"],"terms_agreed":true,"directory":%q,"directory_ca":%q,"listen":"127.0.0.1:%d"}`, directory, roots, port)
+	plan := sdktest.Plan{
+		Modules: []module.Module{acme.Module, c2s.Module, file.Module},
+		Sections: []module.Section{
+			sdktest.Section("certificates", packet.Session, sdktest.Block("acme", args)),
+			sdktest.Section("c2s", packet.Session, sdktest.Block("c2s", `{"listen":[],"tls":{"listen":["127.0.0.1:0"]}}`)),
+			sdktest.Section("users", packet.Session, sdktest.Host("example.org"), sdktest.Sink()),
+			sdktest.Section("store", packet.XDB, sdktest.Host("*"), sdktest.Block("file", `{"path":"xdb"}`)),
+		},
+	}
+	sdktest.Both(t, plan, func(t *testing.T, h *sdktest.Harness) {
+		address := listening(h)
+		h.Logged("put a certificate into storage")
+		first := issued(t, h, address, "example.org")
+		h.Restart()
+		address = listening(h)
+		h.Logged("put a certificate into storage")
+		if after := issued(t, h, address, "example.org"); after == first {
+			t.Error("the certificate that was renewed is not shown")
+		}
+	})
+}
+
 // What goes wrong is said.
 func TestAHostThatIsElsewhere(t *testing.T) {
 	port := freePort(t)
-	directory, roots := authority(t, port)
+	directory, roots := authority(t, port, 90*24*3600)
 	args := fmt.Sprintf(`{"hosts":["elsewhere.example"],"terms_agreed":true,"directory":%q,"directory_ca":%q,"listen":"127.0.0.1:%d"}`, directory, roots, port)
 	plan := sdktest.Plan{
 		Modules: []module.Module{acme.Module, file.Module},

@@ -19,14 +19,15 @@ import (
 )
 
 // authority runs Let's Encrypt's test authority on loopback. It comes to a port
-// of 127.0.0.1 for the hosts of example.org and finds no others.
-func authority(t *testing.T, port int) (directory, roots string) {
+// of 127.0.0.1 for the hosts of example.org and finds no others. Its certificates are
+// good for so many seconds.
+func authority(t *testing.T, port int, validity uint64) (directory, roots string) {
 	t.Helper()
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	t.Setenv("PEBBLE_WFE_NONCEREJECT", "20") // honest clients try again
 	quiet, store := log.New(io.Discard, "", 0), db.NewMemoryStore()
 	checks := va.New(quiet, port, port, true, names(t), store)
-	issues := ca.New(quiet, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "for tests"}})
+	issues := ca.New(quiet, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "for tests", ValidityPeriod: validity}})
 	front := wfe.New(quiet, store, checks, issues, []string{"authority.example"}, true, false, 1, 1)
 	server := httptest.NewTLSServer(front.Handler())
 	t.Cleanup(server.Close)

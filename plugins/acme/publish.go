@@ -19,8 +19,8 @@ const (
 	publishTimeout = 30 * time.Second
 )
 
-// event is told what becomes of certificates. Those that are there, newly issued
-// or from before, are published.
+// event is told what becomes of certificates. Those that are there, newly issued,
+// renewed or from before, are published.
 func (s *Service) event(ctx context.Context, name string, data map[string]any) error {
 	switch name {
 	case "cached_managed_cert":
@@ -28,7 +28,9 @@ func (s *Service) event(ctx context.Context, name string, data map[string]any) e
 		for _, n := range names {
 			s.publish(context.WithoutCancel(ctx), n)
 		}
-	case "cert_obtained":
+	case "cert_obtained": // of one that is renewed nothing else is told
+		name, _ := data["identifier"].(string)
+		s.publish(context.WithoutCancel(ctx), name)
 		s.env.Log().Info("a certificate was issued", "host", fmt.Sprint(data["identifier"]), "renewal", fmt.Sprint(data["renewal"]))
 	case "cert_failed":
 		s.env.Log().Error("no certificate was issued; it is tried again", "host", fmt.Sprint(data["identifier"]), "error", fmt.Sprint(data["error"]))
