@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,41 +61,30 @@ func listUsers(socket *string) *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, an object a line")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c := server.Dial(*socket)
-		store := accountsOf(c)
-		for after, more := "", true; more; {
-			owners, further, err := store.Owners(cmd.Context(), args[0], account.NS, after, xdb.DefaultPage)
+		out := bufio.NewWriter(cmd.OutOrStdout())
+		for a, err := range account.All(cmd.Context(), accountsOf(c), args[0]) {
+			if err == nil {
+				err = printUser(out, a, asJSON)
+			}
 			if err != nil {
-				return err
+				return errors.Join(err, out.Flush())
 			}
-			for _, o := range owners {
-				after = o
-				disabled, err := account.IsDisabled(cmd.Context(), store, o)
-				if err != nil {
-					return err
-				}
-				if err := printUser(cmd.OutOrStdout(), o, disabled, asJSON); err != nil {
-					return err
-				}
-			}
-			more = further && len(owners) > 0
 		}
 		why, err := unserved(cmd.Context(), c, args[0])
-		return errors.Join(why, err)
+		return errors.Join(out.Flush(), why, err)
 	}
 	return cmd
 }
 
-func printUser(w io.Writer, jid string, disabled, asJSON bool) error {
+func printUser(w io.Writer, a account.Listed, asJSON bool) error {
+	line := a.JID
 	switch {
 	case asJSON:
-		return json.NewEncoder(w).Encode(struct {
-			JID      string `json:"jid"`
-			Disabled bool   `json:"disabled"`
-		}{jid, disabled})
-	case disabled:
-		jid += "  disabled"
+		return json.NewEncoder(w).Encode(a)
+	case a.Disabled:
+		line += "  disabled"
 	}
-	_, err := fmt.Fprintln(w, jid)
+	_, err := fmt.Fprintln(w, line)
 	return err
 }
 

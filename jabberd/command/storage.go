@@ -101,10 +101,19 @@ func (s oneStore) Ask(ctx context.Context, q *packet.Packet) (*packet.Packet, er
 	answer, err := s.Client.Ask(ctx, q)
 	var no *packet.Reject
 	if errors.As(err, &no) && no.Condition == "service-unavailable" && no.Text == "" { // no section has taken it
-		err = fmt.Errorf("no store has namespace %q of %s", q.NS, q.To)
+		err = &noStore{fmt.Sprintf("no store has namespace %q of %s", q.NS, q.To), no}
 	}
 	return answer, err
 }
+
+// noStore says what nobody has stored.
+type noStore struct {
+	text string
+	why  *packet.Reject
+}
+
+func (e *noStore) Error() string { return e.text }
+func (e *noStore) Unwrap() error { return e.why }
 
 // An item is one as it is shown.
 type item struct {

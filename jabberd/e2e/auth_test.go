@@ -31,6 +31,21 @@ func TestAccountsOfAProgram(t *testing.T) {
 				t.Errorf("%s logs in with a wrong password", name)
 			}
 		}
+		r.must("user", "disable", "bob@localhost")
+		bob.AwaitEvent("disconnected")
+		if _, err := clients.TrySlixmpp(t, login("bob", "three")); err == nil || !strings.Contains(err.Error(), "account-disabled") {
+			t.Errorf("bob, who is disabled: %v", err)
+		}
+		if out := r.must("user", "show", "bob@localhost"); !strings.Contains(out, "disabled") {
+			t.Errorf("shown is %s", out)
+		}
+		r.must("user", "enable", "bob@localhost")
+		if _, err := clients.TrySlixmpp(t, login("bob", "three")); err != nil {
+			t.Errorf("bob, who is enabled again: %v", err)
+		}
+		if out, err := r.jabberd("user", "disable", "carl@localhost"); err == nil || !strings.Contains(out, "there is no such account") {
+			t.Errorf("nobody is disabled: %v, %s", err, out)
+		}
 		if out, err := r.jabberd("user", "add", "dora@localhost", "--password", "x"); err == nil || !strings.Contains(out, "accounts are kept elsewhere") {
 			t.Errorf("an account is added: %v, %s", err, out)
 		}

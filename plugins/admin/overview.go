@@ -72,39 +72,26 @@ func table(fields ...form.Field) outcome {
 
 // registered finds all accounts of a host.
 func (s *service) registered(ctx context.Context, host string, found func(string)) error {
-	for after, more := "", true; more; {
-		var page []string
-		var err error
-		if page, more, err = s.store.Owners(ctx, host, account.NS, after, xdb.MaxPage); err != nil {
+	for a, err := range account.All(ctx, s.store, host) {
+		if err != nil {
 			return err
 		}
-		for _, jid := range page {
-			if after = jid; packet.Local(jid) != "" {
-				found(jid)
-			}
-		}
-		more = more && len(page) > 0
+		found(a.JID)
 	}
 	return nil
 }
 
 // disabled finds those that may not log in.
 func (s *service) disabled(ctx context.Context, host string, found func(string)) error {
-	var failed error
-	err := s.registered(ctx, host, func(jid string) {
-		if failed != nil {
-			return
+	for a, err := range account.All(ctx, s.store, host) {
+		if err != nil {
+			return err
 		}
-		disabled, err := account.IsDisabled(ctx, s.store, jid)
-		if disabled {
-			found(jid)
+		if a.Disabled {
+			found(a.JID)
 		}
-		failed = err
-	})
-	if err != nil {
-		return err
 	}
-	return failed
+	return nil
 }
 
 // online finds accounts that have an available session of which something is

@@ -3,7 +3,7 @@
 //
 // Namespace "auth" of an account has an item for each hash function of SCRAM,
 // "scram-sha-256" and so on, whose value is in the form of RFC 5803. An account
-// exists if it has one. While it also has an item "disabled", nobody logs in. Item
+// exists if it has one. While it is disabled, nobody logs in, see Disable. Item
 // "created" says since when there is the account, and "changed", where it has had
 // another password, since when it has the one that it has.
 package account
@@ -125,7 +125,7 @@ func Add(ctx context.Context, store *xdb.Store, jid, password string) error {
 // the tokens that they have are of no more use, and end, which may be nil, ends its
 // sessions. After an error these may be left; repeated, it goes on.
 func SetPassword(ctx context.Context, store *xdb.Store, jid, password string, end func(context.Context) error) error {
-	if err := mustExist(ctx, store, jid); err != nil {
+	if _, err := mustExist(ctx, store, jid); err != nil {
 		return err
 	}
 	if err := put(ctx, store, jid, password, false); err != nil {
@@ -140,19 +140,24 @@ func SetPassword(ctx context.Context, store *xdb.Store, jid, password string, en
 // dropTokens takes the tokens of an account away, if there is a store that has any.
 func dropTokens(ctx context.Context, store *xdb.Store, jid string) error {
 	err := store.Drop(ctx, jid, Tokens, "")
-	var reject *packet.Reject
-	if errors.As(err, &reject) && reject.Condition == "service-unavailable" {
+	if isUnavailable(err) {
 		return nil
 	}
 	return err
 }
 
-func mustExist(ctx context.Context, store *xdb.Store, jid string) error {
-	found, err := Exists(ctx, store, jid)
-	if err == nil && !found {
+// isUnavailable reports whether there is no store of a namespace.
+func isUnavailable(err error) bool {
+	var reject *packet.Reject
+	return errors.As(err, &reject) && reject.Condition == "service-unavailable"
+}
+
+func mustExist(ctx context.Context, store *xdb.Store, jid string) (Credentials, error) {
+	c, err := Read(ctx, store, jid)
+	if err == nil && !exists(c.items) {
 		err = fmt.Errorf("%s: %w", jid, ErrNone)
 	}
-	return err
+	return c, err
 }
 
 // put makes the keys of a password, of an account that has none if it is new.

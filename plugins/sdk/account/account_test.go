@@ -38,9 +38,13 @@ func (t *tree) Ask(ctx context.Context, q *packet.Packet) (*packet.Packet, error
 }
 
 func store(t *testing.T) *xdb.Store {
+	return xdb.New(memoryTree(), "test")
+}
+
+func memoryTree() *tree {
 	tr := &tree{}
 	tr.store = xdb.Serve(tr, memory.Open(1<<20), "memory")
-	return xdb.New(tr, "test")
+	return tr
 }
 
 func TestAccount(t *testing.T) {

@@ -16,13 +16,28 @@ const (
 )
 
 // Credentials are what storage knows at one time of how an account logs in.
-type Credentials struct{ items []xdb.Item }
+type Credentials struct {
+	items    []xdb.Item
+	disabled bool
+}
 
 // Read returns the credentials of an account, a bare JID, there or not.
 func Read(ctx context.Context, store *xdb.Store, jid string) (Credentials, error) {
 	items, err := store.GetAll(ctx, jid, NS)
-	return Credentials{items}, err
+	c := Credentials{items, has(items, disabledKey)}
+	if err != nil || c.isOurs() || !exists(items) {
+		return c, err
+	}
+	_, disabled, err := store.Get(ctx, jid, DisabledNS, sinceKey)
+	if isUnavailable(err) {
+		err = nil
+	}
+	c.disabled = c.disabled || disabled
+	return c, err
 }
+
+// isOurs reports whether the server keeps the account itself.
+func (c Credentials) isOurs() bool { return has(c.items, createdKey) }
 
 // Since tells the account's password from those of before, and from those of other
 // accounts that had its name. It is "" for one whose passwords somebody else keeps.
@@ -66,7 +81,7 @@ func (c Credentials) Admit() error {
 	switch {
 	case !exists(c.items):
 		return sasl.ErrNoAccount
-	case has(c.items, disabledKey):
+	case c.disabled:
 		return ErrDisabled
 	}
 	return nil

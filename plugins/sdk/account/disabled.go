@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/plugins/xmpp/sasl"
@@ -12,25 +13,43 @@ import (
 // its owner: others are not told (RFC 6120 section 6.5.1).
 var ErrDisabled = &sasl.Failure{Condition: sasl.AccountDisabled, Text: "The account is disabled"}
 
-// disabledKey is the item that an account has while it is disabled.
-const disabledKey = "disabled"
+// An account that is disabled has an item in namespace DisabledNS, which says since when.
+// Whoever keeps the account need not know of it: a directory, a program. Where the server
+// keeps it itself, there is an item disabledKey with its keys too, so that a login asks
+// storage once.
+const (
+	DisabledNS  = "disabled"
+	sinceKey    = "since"
+	disabledKey = "disabled"
+)
 
 // Disable has nobody log in with an account any more; what it has stays, and
-// what comes for it is kept. Its sessions are the caller's to end.
+// what comes for it is kept. Its sessions are the caller's to end. After an error it may
+// be listed as disabled; repeated, it goes on.
 func Disable(ctx context.Context, store *xdb.Store, jid string) error {
-	if err := mustExist(ctx, store, jid); err != nil {
+	c, err := mustExist(ctx, store, jid)
+	if err != nil {
 		return err
 	}
-	_, err := store.Put(ctx, jid, NS, disabledKey, nil)
+	now := time.Now().UTC().Format(time.RFC3339)
+	if _, err = store.Put(ctx, jid, DisabledNS, sinceKey, []byte(now)); err == nil && c.isOurs() {
+		_, err = store.Put(ctx, jid, NS, disabledKey, nil)
+	}
 	return err
 }
 
 // Enable undoes Disable.
 func Enable(ctx context.Context, store *xdb.Store, jid string) error {
-	if err := mustExist(ctx, store, jid); err != nil {
+	c, err := mustExist(ctx, store, jid)
+	if err != nil {
 		return err
 	}
-	return store.Delete(ctx, jid, NS, disabledKey)
+	if has(c.items, disabledKey) {
+		if err := store.Delete(ctx, jid, NS, disabledKey); err != nil {
+			return err
+		}
+	}
+	return store.Delete(ctx, jid, DisabledNS, sinceKey)
 }
 
 // IsDisabled reports whether there is an account that is disabled.
