@@ -72,6 +72,7 @@ func (w *wheel) take() []*session {
 const (
 	sweepEvery   = moment(time.Minute / tick)     // between two looks at all sessions
 	silenceLimit = moment(5 * time.Minute / tick) // of a connection until it is asked whether it is there
+	doubtEvery   = moment(5 * time.Second / tick) // between two times that all are asked
 )
 
 // advance does what is due.
@@ -131,11 +132,29 @@ func (s *Service) look(x *session) {
 
 // sweep asks connections that have long been silent whether they are there: the
 // answer to one that is not is that it has ended.
-func (s *Service) sweep() {
+func (s *Service) sweep() { s.probeAll("", s.clock.now()-silenceLimit) }
+
+// doubt asks all connections of a section whether they are there, since one was not
+// and had not said that it ends: the process may have died that had them all, and
+// contacts are not to see for minutes who is gone.
+func (s *Service) doubt(section string) {
 	now := s.clock.now()
+	last := s.doubted.Load()
+	if now-moment(last) < doubtEvery || !s.doubted.CompareAndSwap(last, int64(now)) {
+		return
+	}
+	s.background.Go(func() {
+		s.probeAll(section, now+1)
+		s.source.Flush()
+	})
+}
+
+// probeAll asks the connections that were not heard of since a moment, of one
+// section, or with "" of all.
+func (s *Service) probeAll(section string, since moment) {
 	s.sessions.each(func(x *session) {
 		x.account.mu.Lock()
-		silent := !x.conn.IsZero() && now-x.heard > silenceLimit
+		silent := !x.conn.IsZero() && x.heard < since && (section == "" || x.conn.Section == section)
 		conn := x.conn
 		x.account.mu.Unlock()
 		if silent {

@@ -101,8 +101,8 @@ func (s *Service) connection(ctx context.Context, x *session, p *packet.Packet) 
 		}
 		return packet.Claim, nil
 	case "end": // what went down had nobody to go to
-		if x != nil && p.Flags&packet.Bounced != 0 {
-			s.closed(x, p.Near, true)
+		if x != nil && p.Flags&packet.Bounced != 0 && s.closed(x, p.Near, true) {
+			s.doubt(p.Near.Section)
 		}
 		return packet.Claim, nil
 	case "iq":
@@ -153,22 +153,23 @@ func streamEnd(conn, session packet.Token, jid, condition string, app []byte) *p
 }
 
 // closed says that a connection of a session has ended; lost that the client
-// did not close its stream.
-func (s *Service) closed(x *session, conn packet.Token, lost bool) {
+// did not close its stream. It reports whether the session still had it.
+func (s *Service) closed(x *session, conn packet.Token, lost bool) bool {
 	a := x.account
 	a.mu.Lock()
 	if x.ended || x.conn != conn {
 		a.mu.Unlock()
-		return
+		return false
 	}
 	if lost && x.isManaged() && x.managed.resumable() {
 		s.disconnect(x)
 		a.mu.Unlock()
 		s.commit()
-		return
+		return true
 	}
 	a.mu.Unlock()
 	s.finish(x, ending{})
+	return true
 }
 
 // disconnect leaves a session without a connection, to be resumed. The account

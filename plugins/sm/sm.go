@@ -96,6 +96,7 @@ type Service struct {
 	accounts accounts
 	sessions table
 	clock    wheel
+	doubted  atomic.Int64 // the moment when all connections were asked
 	expired  expiries
 	rooms    sync.Pool // of *queueRoom
 	parcels  sync.Pool // of *packet.Packet, on their way to connections

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
@@ -237,6 +238,36 @@ func TestExplain(t *testing.T) {
 		up := packet.Packet{Kind: packet.Session, Near: phone.token, Far: phone.far}
 		if v, why := w.env.handler.(module.Explainer).Explain(context.Background(), &up); v != packet.Claim || why != "it is from the client of ann@localhost/phone" {
 			t.Errorf("up: %v, %s", v, why)
+		}
+	})
+}
+
+// When c2s dies its connections are gone, and it does not say so. With the first that
+// turns out to be, all are asked: contacts do not see for long who is not there.
+func TestConnectionsAreGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, `{}`, "ann@localhost", "bob@localhost", "carl@localhost", "dora@localhost")
+		var gone []*conn
+		for _, name := range []string{"ann", "bob", "carl"} {
+			w.item(name+"@localhost", "eve@elsewhere", "from")
+			gone = append(gone, w.available(name+"@localhost/phone", 0))
+		}
+		managed := w.manage("carl@localhost/desk", true)
+		dora := w.available("dora@localhost/phone", 0)
+		time.Sleep(time.Minute)
+		w.elsewhere()
+		for _, c := range append(gone, managed.conn) {
+			c.vanish()
+		}
+		w.incoming(`<message type='chat' from='eve@elsewhere/x' to='ann@localhost'><body>there?</body></message>`)
+		synctest.Wait()
+		expect(t, "eve sees", sorted(w.elsewhere()), "presence:unavailable ann@localhost/phone>eve@elsewhere",
+			"presence:unavailable bob@localhost/phone>eve@elsewhere", "presence:unavailable carl@localhost/phone>eve@elsewhere")
+		w.incoming(`<message type='chat' from='eve@elsewhere/x' to='dora@localhost'><body>there?</body></message>`)
+		expect(t, "dora is there", dora.got(), "message:chat eve@elsewhere/x>dora@localhost <body>there?</body>")
+		managed.resume()
+		if managed.conn.far.IsZero() {
+			t.Error("a session with stream management cannot be resumed")
 		}
 	})
 }
