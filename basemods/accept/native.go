@@ -16,9 +16,9 @@ import (
 
 // native is the block of arguments for the native link.
 type native struct {
-	Certificate string      `json:"certificate" required:"true" doc:"File with the certificate that this server shows, and those between it and its authority, PEM."`
-	Key         string      `json:"key" required:"true" doc:"File with its private key, PEM."`
-	CA          string      `json:"ca" doc:"File with authorities, PEM. The other server has to show a certificate that one of them has signed."`
+	Certificate string      `json:"certificate" required:"true" file:"certificate" doc:"File with the certificate that this server shows, and those between it and its authority, PEM."`
+	Key         string      `json:"key" required:"true" file:"key" doc:"File with its private key, PEM."`
+	CA          string      `json:"ca" file:"authorities" doc:"File with authorities, PEM. The other server has to show a certificate that one of them has signed."`
 	Pin         []string    `json:"pin" doc:"SHA-256 of public keys, hexadecimal. The other server has to show a certificate with one of them."`
 	From        []string    `json:"from" doc:"Hosts that the other server may speak for, also *.suffix. Without, those that no other section here serves."`
 	Window      int         `json:"window" default:"4096" doc:"Packets of the other server that are under way here at once; further ones wait there."`

@@ -17,11 +17,11 @@ import (
 
 // native is the block of arguments for the native link.
 type native struct {
-	CA          string      `json:"ca" doc:"File with authorities, PEM. The other server has to show a certificate that one of them has signed. Without, and without pin, those of the system count."`
+	CA          string      `json:"ca" file:"authorities" doc:"File with authorities, PEM. The other server has to show a certificate that one of them has signed. Without, and without pin, those of the system count."`
 	Pin         []string    `json:"pin" doc:"SHA-256 of public keys, hexadecimal. The other server has to show a certificate with one of them. Without ca, nothing else is asked of the certificate."`
 	ServerName  string      `json:"server_name" doc:"The name that the other server's certificate is for. Left out, it is the host of to."`
-	Certificate string      `json:"certificate" doc:"File with the certificate that this server shows, and those between it and its authority, PEM. For other servers that ask for one."`
-	Key         string      `json:"key" doc:"File with its private key, PEM."`
+	Certificate string      `json:"certificate" file:"certificate" doc:"File with the certificate that this server shows, and those between it and its authority, PEM. For other servers that ask for one."`
+	Key         string      `json:"key" file:"key" doc:"File with its private key, PEM."`
 	From        []string    `json:"from" doc:"Hosts that the other server may speak for, also *.suffix. Without, those that no other section here serves."`
 	Window      int         `json:"window" default:"4096" doc:"Packets of the other server that are under way here at once; further ones wait there."`
 	Buffer      module.Size `json:"max_buffer" default:"64MiB" doc:"What may wait for the verdict of the other server, connected or not; further packets bounce, with resource-constraint."`

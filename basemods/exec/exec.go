@@ -25,7 +25,7 @@ import (
 )
 
 type args struct {
-	Command []string          `json:"command" required:"true" doc:"The program and its arguments. A program without a slash is looked for in PATH; with one it starts, if relative, at the folder that the server was started in."`
+	Command []string          `json:"command" required:"true" file:"program" doc:"The program and its arguments. A program without a slash is looked for in PATH; with one it starts, if relative, at the folder that the server was started in."`
 	Form    string            `json:"form" default:"xml" enum:"xml,json" doc:"How packets are said: as XML elements, or as JSON objects, a line each, with verdicts."`
 	Dir     string            `json:"dir" doc:"The folder that the program runs in, if relative below the server's data folder. Without it, the server's own working folder."`
 	Env     map[string]string `json:"env" secret:"true" doc:"The environment of the program, beside PATH."`
@@ -46,9 +46,15 @@ type restart struct {
 }
 
 // Module is exec {}.
-var Module = module.Define("exec",
-	"Runs a program and hands it packets on its standard input. What it prints is delivered.",
-	module.On(packet.Normal, packet.Session, packet.XDB, packet.Log), New)
+var Module = define()
+
+func define() module.Module {
+	m := module.Define("exec",
+		"Runs a program and hands it packets on its standard input. What it prints is delivered.",
+		module.On(packet.Normal, packet.Session, packet.XDB, packet.Log), New)
+	m.External = true
+	return m
+}
 
 // A dialect is a way to say packets.
 type dialect interface {

@@ -14,8 +14,9 @@ func (s Server) check() *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "Report what is wrong with a configuration",
 		Long: `Report everything that is wrong with a configuration, each mistake at its line
-and column, and what is legal but surely not meant. Nothing is started or opened:
-modules are only asked what they have and whether they would take their arguments.
+and column, and what is legal but surely not meant. Nothing is started: modules are only
+asked what they have and whether they would take their arguments. Certificates, keys and
+programs that the file names are looked for, as who runs the command can see them.
 
 The exit status is 1 if there are errors, with --strict also if there are warnings.`,
 		Example: "  jabberd check conf/jabberd.hcl --var host=example.org",
@@ -23,6 +24,7 @@ The exit status is 1 if there are errors, with --strict also if there are warnin
 		RunE: func(cmd *cobra.Command, args []string) error {
 			src.Path = argument(args)
 			f, _, diags := s.Load(cmd.Context(), src)
+			diags = append(diags, f.CheckFiles()...)
 			if asJSON {
 				if err := f.PrintJSON(cmd.OutOrStdout(), diags); err != nil {
 					return err

@@ -58,6 +58,7 @@ func (p *program) mistakes(ctx context.Context, src cli.Source) error {
 	if !diags.HasErrors() && (f.Engine.Isolation != "none" || p.linked != nil) {
 		modules, more := p.describe(ctx, f)
 		diags = append(append(diags, more...), f.Bind(modules)...)
+		diags = append(diags, f.CheckFiles()...)
 	}
 	if diags.HasErrors() {
 		return diags

@@ -11,7 +11,7 @@ import (
 	"github.com/jabberii/server/jabberd/packet"
 )
 
-// Check takes what came of making the handlers. It reports what they refused
+// Check takes what came of making the handlers; see also CheckFiles. It reports what they refused
 // and, if all is right so far, warns of what is legal but surely not meant.
 func (f *File) Check(made []Made) hcl.Diagnostics {
 	var diags hcl.Diagnostics
@@ -33,10 +33,12 @@ func (f *File) Check(made []Made) hcl.Diagnostics {
 		diags = append(diags, f.checkChain(i)...)
 		diags = append(diags, f.checkReach(i, reached[i])...)
 		diags = append(diags, f.checkNeeds(i)...)
+		diags = append(diags, f.checkArguments(i, branches)...)
 	}
 	diags = append(diags, checkClaimers(branches)...)
 	diags = append(diags, checkTaps(branches)...)
 	diags = append(diags, f.checkFallbacks(branches)...)
+	diags = append(diags, f.checkStores(branches)...)
 	diags = append(diags, f.checkListeners()...)
 	return append(diags, f.checkProcesses()...)
 }
@@ -79,7 +81,7 @@ func (f *File) branches(made []Made) []branch {
 // checkChain warns of a chain that handles nothing, and of links that are
 // never asked.
 func (f *File) checkChain(i int) (diags hcl.Diagnostics) {
-	t, claimer := &f.traces[i], ""
+	t, claimer, last := &f.traces[i], "", ""
 	links := 0
 	for _, l := range t.links {
 		switch {
@@ -88,8 +90,13 @@ func (f *File) checkChain(i int) (diags hcl.Diagnostics) {
 		case claimer != "":
 			return append(diags, warning(l.block.DefRange(), "Never asked",
 				"%s stands behind %s, which claims every packet. Put it in front, or in a section of its own.", l.uses.Name, claimer))
+		case last != "":
+			diags = append(diags, warning(l.block.DefRange(), "Never asked",
+				"%s stands behind %s, which answers what nobody in front of it has claimed. Put it in front.", l.uses.Name, last))
 		case l.uses.Claims == module.ClaimsAll:
 			claimer = l.uses.Name
+		case l.uses.Claims == module.ClaimsRest:
+			last = l.uses.Name
 		}
 		links++
 	}
@@ -109,27 +116,6 @@ func (f *File) checkReach(i int, attached bool) hcl.Diagnostics {
 	}
 	return hcl.Diagnostics{warning(t.block.DefRange(), "Never reached",
 		`No host leads to it. Write host "NAME" {} in it, host "*" {} for all hosts that no other section has, or uplink {}.`)}
-}
-
-// checkNeeds warns of links without the packets, or the storage, that they need.
-func (f *File) checkNeeds(i int) (diags hcl.Diagnostics) {
-	own := &f.Sections[i]
-	for _, l := range f.traces[i].links {
-		for _, k := range l.uses.Needs {
-			of := func(s module.Section) bool { return slices.Contains(s.Kinds, k) }
-			switch {
-			case of(*own):
-			case slices.Contains(l.uses.Kinds, k):
-				diags = append(diags, warning(l.block.DefRange(), "Half of what it needs",
-					"%s needs %s packets in the same section, and %s has none. A service has those of normal and of session: service %q { ... }.",
-					l.uses.Name, k, title(own), own.ID))
-			case !slices.ContainsFunc(f.Sections, of):
-				diags = append(diags, warning(l.block.DefRange(), "Nobody to ask",
-					"%s asks sections of kind %s, and there is none, so that it cannot do its work.", l.uses.Name, k))
-			}
-		}
-	}
-	return diags
 }
 
 // claims reports whether a branch may claim packets: it does not only observe,

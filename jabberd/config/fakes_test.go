@@ -34,6 +34,24 @@ type c2sArgs struct {
 	} `json:"limits"`
 }
 
+type gateArgs struct {
+	Register  []string `json:"registration" hosts:"register" doc:"Hosts with accounts for everybody."`
+	WebSocket *struct {
+		Path string `json:"path" default:"/ws"`
+	} `json:"websocket" needs:"http"`
+	Authority string `json:"client_ca" file:"authorities"`
+	Named     []struct {
+		Name string `json:"label" label:"host"`
+		Cert string `json:"cert" required:"true" file:"certificate"`
+		Key  string `json:"key" file:"key"`
+	} `json:"certificate"`
+}
+
+type programArgs struct {
+	Command []string          `json:"command" required:"true" file:"program"`
+	Env     map[string]string `json:"env"`
+}
+
 type smArgs struct {
 	Offline struct {
 		Max int             `json:"max" default:"100" doc:"Messages that are kept for one user."`
@@ -65,6 +83,7 @@ type logFilterArgs struct {
 
 type nsArgs struct {
 	Namespaces []string `json:"namespaces"`
+	Except     []string `json:"except"`
 }
 
 type formatArgs struct {
@@ -129,7 +148,10 @@ func catalog() config.Catalog {
 			}
 			return nil
 		})),
-		needing(module.Define("sm", "Sessions of users.", both, handler[smArgs](nil)), packet.Normal, packet.Session, packet.XDB),
+		claiming(needing(module.Define("sm", "Sessions of users.", both, handler[smArgs](nil)), packet.Normal, packet.Session, packet.XDB), module.ClaimsRest),
+		module.Define("register", "Accounts for everybody.", both, handler[struct{}](nil)),
+		module.Define("http", "Pages.", session, handler[struct{}](nil)),
+		module.Define("gate", "Connections of clients, with more.", session, handler[gateArgs](nil)),
 		module.Define("muc", "Rooms.", module.On(packet.Normal), handler[struct{}](nil)),
 	}}
 	load.Other = func(path string) (*module.Module, error) {
@@ -141,9 +163,11 @@ func catalog() config.Catalog {
 	}
 	farm := module.Define("farm", "Other nodes.", everywhere, handler[struct{}](nil))
 	farm.Attaches = true
+	directory := module.Define("directory", "Accounts that are kept elsewhere.", module.On(packet.XDB), handler[programArgs](nil))
+	directory.External = true
 	return config.Catalog{
 		Modules: []module.Module{
-			host, load, farm,
+			host, load, farm, directory,
 			module.Define("accept", "Components that connect.", both, handler(func(_ module.Env, c acceptArgs) error {
 				if len(c.Secret) < 4 {
 					return module.BadArg("secret", "it is too short to be one")

@@ -88,6 +88,7 @@ func run(t *testing.T, vars map[string]string) string {
 	f, diags := config.Load("main.hcl", vars, modules)
 	made := f.Make(context.Background(), modules)
 	diags = append(diags, f.Check(made)...)
+	diags = append(diags, f.CheckFiles()...)
 	var out strings.Builder
 	if err := f.Print(&out, diags, false); err != nil {
 		t.Fatal(err)

@@ -1,10 +1,8 @@
 package config
 
 import (
-	"encoding/json"
 	"net"
 	"net/netip"
-	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -44,49 +42,19 @@ func (f *File) checkListeners() (diags hcl.Diagnostics) {
 
 // list returns the listeners of a link.
 func (l listener) list(t linkTrace) (list []listener) {
-	// What is left out listens by its default.
-	full, err := module.Complete(t.uses.Args, l.link.Args)
-	var values map[string]any
-	if err != nil || json.Unmarshal(full, &values) != nil {
-		return nil // reported already
-	}
-	addresses(t.uses.Args, values, nil, func(address string, path []string) {
-		host, port, err := net.SplitHostPort(address)
-		if err == nil && port != "" && port != "0" {
-			l.host, l.port, l.at = host, port, locate(t.block, path)
-			list = append(list, l)
+	for _, v := range given(t, l.link) {
+		if v.arg.Name != "listen" {
+			continue
 		}
-	})
+		for address, path := range v.texts() {
+			host, port, err := net.SplitHostPort(address)
+			if err == nil && port != "" && port != "0" {
+				l.host, l.port, l.at = host, port, locate(t.block, path)
+				list = append(list, l)
+			}
+		}
+	}
 	return list
-}
-
-// addresses calls found with each value of arguments called listen, in blocks
-// too.
-func addresses(args []module.Arg, values map[string]any, path []string, found func(address string, path []string)) {
-	at := func(name string, rest ...string) []string {
-		return append(append(path[:len(path):len(path)], name), rest...)
-	}
-	for _, a := range args {
-		switch v := values[a.Name].(type) {
-		case string:
-			if a.Name == "listen" {
-				found(v, at(a.Name))
-			}
-		case map[string]any:
-			addresses(a.Args, v, at(a.Name), found)
-		case []any:
-			for i, x := range v {
-				switch x := x.(type) {
-				case string:
-					if a.Name == "listen" {
-						found(x, at(a.Name, strconv.Itoa(i)))
-					}
-				case map[string]any:
-					addresses(a.Args, x, at(a.Name, strconv.Itoa(i)), found)
-				}
-			}
-		}
-	}
 }
 
 // meet reports whether two hosts are one, or one of them has all addresses.

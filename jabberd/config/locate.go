@@ -27,13 +27,19 @@ func (f *File) Locate(section string, link int, path []string) hcl.Range {
 }
 
 // Refused returns the complaint that a link did not want its arguments, or
-// could not be started with them.
+// could not be started with them. If it does not name an argument, and a file that one
+// names is wrong, that is the reason.
 func (f *File) Refused(section string, link int, err error) *hcl.Diagnostic {
 	i := f.section(section)
 	if i < 0 || link < 0 || link >= len(f.traces[i].links) {
 		return complaint(f.Locate(section, link, nil), "Section refused", "%s", dotted(err.Error()))
 	}
 	t := f.traces[i].links[link]
+	if bad := (*module.ArgError)(nil); !errors.As(err, &bad) {
+		if wrong := f.wrongFiles(t, &f.Sections[i].Chain[link]); len(wrong) > 0 {
+			return wrong[0]
+		}
+	}
 	return refusal(t.block, t.uses.Name, err)
 }
 

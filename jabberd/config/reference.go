@@ -23,8 +23,13 @@ func Reference(m module.Module) string {
 		facts = append(facts, "It takes no packets.")
 	case m.Claims == module.ClaimsAll:
 		facts = append(facts, "It claims every packet; blocks behind it are never asked.")
+	case m.Claims == module.ClaimsRest:
+		facts = append(facts, "It answers what nobody in front has claimed, so it stands last.")
 	case m.Claims == module.ClaimsNone:
 		facts = append(facts, "It claims no packets.")
+	}
+	if m.External {
+		facts = append(facts, "As storage it shows what is kept elsewhere: its section stands in front of the store that would own the same.")
 	}
 	if len(facts) > 0 {
 		fmt.Fprintf(&out, "%s\n\n", strings.Join(facts, " "))

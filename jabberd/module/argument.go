@@ -35,7 +35,24 @@ type Arg struct {
 	Enum     []string `json:"enum,omitempty"`     // the values allowed; empty is any
 	Label    string   `json:"label,omitempty"`    // of Blocks: the argument that the block's label is
 	Args     []Arg    `json:"args,omitempty"`     // of Block and Blocks
+
+	// What the check of a configuration looks at beyond the argument itself.
+	File  File   `json:"file,omitempty"`  // it names such a file
+	Needs string `json:"needs,omitempty"` // given, it has no effect without this module in the same process
+	Hosts string `json:"hosts,omitempty"` // it names hosts, each of which is to have this module
 }
+
+// A File is what is in a file that an argument names. A relative name is below the
+// data folder, but for a program's.
+type File string
+
+// The files that a check can look into.
+const (
+	FileCertificate File = "certificate" // a chain, PEM
+	FileKey         File = "key"         // of the certificate in the same block, PEM; left out, it is in the same file
+	FileAuthorities File = "authorities" // certificates of those who sign others, PEM
+	FileProgram     File = "program"     // a path, or a name to be looked for in PATH; of a list, the first
+)
 
 // reserved are the names that every block of a chain and section has for
 // the server's own settings. A module whose arguments use one is refused.

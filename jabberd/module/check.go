@@ -25,9 +25,9 @@ func (m Module) Check() error {
 		}
 	}
 	switch m.Claims {
-	case ClaimsSome, ClaimsAll, ClaimsNone:
+	case ClaimsSome, ClaimsAll, ClaimsRest, ClaimsNone:
 	default:
-		return fmt.Errorf("module %s: claims is %q, not all, none or left out", m.Name, m.Claims)
+		return fmt.Errorf("module %s: claims is %q, not all, rest, none or left out", m.Name, m.Claims)
 	}
 	for _, x := range m.XEPs {
 		if x.Number < 1 || x.Number > 9999 || x.Name == "" || x.Version == "" {
@@ -78,6 +78,11 @@ func (a *Arg) checkType(depth int) error {
 	case TypeString, TypeBool, TypeInt, TypeNumber, TypeDuration, TypeSize, TypeStrings, TypeMap:
 	default:
 		return fmt.Errorf("there is no type %q", a.Type)
+	}
+	switch a.File {
+	case "", FileCertificate, FileKey, FileAuthorities, FileProgram:
+	default:
+		return fmt.Errorf("there is no file %q", a.File)
 	}
 	if a.Default == "" {
 		return nil

@@ -14,8 +14,9 @@ import (
 // Define makes a Module from the struct C whose fields are the arguments.
 //
 // The tag json names an argument. Its other tags are doc, default (as it would
-// be written in the file), required:"true", secret:"true", enum:"a,b" and, on
-// the field that holds the block's own label, label:"what it means"; a field
+// be written in the file), required:"true", secret:"true", enum:"a,b", for the
+// check of a configuration file:"certificate", needs:"module" and hosts:"module"
+// (see [Arg]), and, on the field that holds the block's own label, label:"what it means"; a field
 // tagged json:"-" is no argument. A field
 // is a string, bool, int, int64, float64, Duration, Size, []string or
 // map[string]string. A struct is a block, a pointer to a struct a block that
@@ -71,6 +72,7 @@ func argument(path, name string, f reflect.StructField) Arg {
 	a := Arg{
 		Name: name, Doc: f.Tag.Get("doc"), Default: f.Tag.Get("default"),
 		Required: f.Tag.Get("required") == "true", Secret: f.Tag.Get("secret") == "true",
+		File: File(f.Tag.Get("file")), Needs: f.Tag.Get("needs"), Hosts: f.Tag.Get("hosts"),
 	}
 	if e := f.Tag.Get("enum"); e != "" {
 		a.Enum = strings.Split(e, ",")

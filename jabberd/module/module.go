@@ -65,6 +65,11 @@ type Module struct {
 	// The check of a configuration warns by it.
 	Needs []packet.Kind `json:"needs,omitempty"`
 
+	// External says of storage that it shows what is kept elsewhere, a directory for
+	// example: behind a store that owns the same it would only be told of changes.
+	// The check of a configuration warns by it.
+	External bool `json:"external,omitempty"`
+
 	// XEPs are the extensions of XMPP that it brings to a server.
 	XEPs []XEP `json:"xeps,omitempty"`
 
@@ -81,6 +86,7 @@ type Claims string
 const (
 	ClaimsSome Claims = ""     // it depends on the packet
 	ClaimsAll  Claims = "all"  // each, or it is an error: links behind it are never asked
+	ClaimsRest Claims = "rest" // it answers what nobody in front has claimed, and so stands last
 	ClaimsNone Claims = "none" // it looks, changes, passes or skips
 )
 

@@ -254,6 +254,8 @@ func declared(c module.Claims) (verdict, why string) {
 	switch c {
 	case module.ClaimsAll:
 		return packet.Claim.String(), "asked here; declares that it claims all packets"
+	case module.ClaimsRest:
+		return packet.Claim.String(), "asked here; declares that it answers what nobody in front has claimed"
 	case module.ClaimsNone:
 		return packet.Pass.String(), "asked here; declares that it claims no packets"
 	}

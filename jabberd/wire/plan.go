@@ -37,7 +37,7 @@ func sendModule(m module.Module) *plugin.Module {
 	return &plugin.Module{
 		Name: m.Name, Doc: m.Doc, Kinds: each(m.Kinds, sendKind), Args: each(m.Args, sendArg), Label: m.Label,
 		Services: each(m.Services, sendModule), Passive: m.Passive, Claims: string(m.Claims), Attaches: m.Attaches,
-		Needs: each(m.Needs, sendKind), Xeps: each(m.XEPs, sendXEP),
+		Needs: each(m.Needs, sendKind), Xeps: each(m.XEPs, sendXEP), External: m.External,
 	}
 }
 
@@ -45,7 +45,7 @@ func takeModule(m *plugin.Module) module.Module {
 	return module.Module{
 		Name: m.Name, Doc: m.Doc, Kinds: each(m.Kinds, takeKind), Args: each(m.Args, takeArg), Label: m.Label,
 		Services: each(m.Services, takeModule), Passive: m.Passive, Claims: module.Claims(m.Claims), Attaches: m.Attaches,
-		Needs: each(m.Needs, takeKind), XEPs: each(m.Xeps, takeXEP),
+		Needs: each(m.Needs, takeKind), XEPs: each(m.Xeps, takeXEP), External: m.External,
 	}
 }
 
@@ -61,6 +61,7 @@ func sendArg(a module.Arg) *plugin.Arg {
 	return &plugin.Arg{
 		Name: a.Name, Type: string(a.Type), Doc: a.Doc, Default: a.Default, Required: a.Required, Optional: a.Optional,
 		Secret: a.Secret, Enum: a.Enum, Label: a.Label, Args: each(a.Args, sendArg),
+		File: string(a.File), Needs: a.Needs, Hosts: a.Hosts,
 	}
 }
 
@@ -68,6 +69,7 @@ func takeArg(a *plugin.Arg) module.Arg {
 	return module.Arg{
 		Name: a.Name, Type: module.Type(a.Type), Doc: a.Doc, Default: a.Default, Required: a.Required, Optional: a.Optional,
 		Secret: a.Secret, Enum: a.Enum, Label: a.Label, Args: each(a.Args, takeArg),
+		File: module.File(a.File), Needs: a.Needs, Hosts: a.Hosts,
 	}
 }
 

@@ -47,7 +47,7 @@ type Args struct {
 	Email     string   `json:"email" doc:"Address at which the authority reaches you."`
 	Directory string   `json:"directory" default:"https://acme-v02.api.letsencrypt.org/directory" doc:"URL of the authority's directory."`
 	Listen    string   `json:"listen" default:":80" doc:"Address to listen on for the authority, which comes to port 80 of each host (HTTP-01). If something else has that port, it passes /.well-known/acme-challenge/ on to here."`
-	Roots     string   `json:"directory_ca" doc:"File with the certificates, PEM, below data_dir if relative, that the directory's own is checked by; for an authority of your own. Without, those of the system."`
+	Roots     string   `json:"directory_ca" file:"authorities" doc:"File with the certificates, PEM, below data_dir if relative, that the directory's own is checked by; for an authority of your own. Without, those of the system."`
 	KeyID     string   `json:"key_id" doc:"Identifier of the account that the authority knows you by, if it wants one (external account binding)."`
 	MACKey    string   `json:"mac_key" secret:"true" doc:"Key of that account, as the authority has given it."`
 }

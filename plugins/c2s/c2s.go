@@ -53,7 +53,7 @@ type Args struct {
 	Guesses    guessArgs       `json:"guesses" doc:"Limits for logins that fail."`
 	OAuth      *oauthArgs      `json:"oauth" doc:"Logins with a token of somebody else's (OAUTHBEARER, RFC 7628), a JWT (RFC 7519)."`
 	Anonymous  []string        `json:"anonymous" doc:"Hosts where everybody is let in without a password, with an account that is made up and gone with the connection (ANONYMOUS, RFC 4505). Nobody logs in there in another way."`
-	Register   []string        `json:"registration" doc:"Hosts where clients may ask for an account before they log in (XEP-0077). What they ask goes to the host's section, whose module register decides; without such a module nobody gets an account."`
+	Register   []string        `json:"registration" hosts:"register" doc:"Hosts where clients may ask for an account before they log in (XEP-0077). What they ask goes to the host's section, whose module register decides; without such a module nobody gets an account."`
 	TLS        tlsArgs         `json:"tls" doc:"Certificates, and where streams begin with TLS (XEP-0368)."`
 	Proxies    []string        `json:"proxies" doc:"Addresses and networks of proxies before the server. What comes from them has to begin with the address of the client in the PROXY protocol, version 1 or 2; from others that is an error."`
 	Timeout    module.Duration `json:"login_timeout" default:"1m" doc:"How long a client may take until it is authenticated."`
@@ -62,14 +62,14 @@ type Args struct {
 	Keepalive  keepaliveArgs   `json:"keepalive" doc:"How clients are noticed that are gone without a word: by TCP, also below WebSockets."`
 	Stanza     module.Size     `json:"max_stanza" default:"256KiB" doc:"The largest stanza taken from a client; a larger one ends its stream."`
 	Buffer     module.Size     `json:"max_buffer" default:"1MiB" doc:"What may wait to be written to one client; a client that reads too slowly for it loses its connection."`
-	WebSocket  *websocketArgs  `json:"websocket" doc:"Streams over WebSocket (RFC 7395), which the module http of the same process serves."`
-	BOSH       *boshArgs       `json:"bosh" doc:"Streams over HTTP requests (XEP-0124, XEP-0206), which the module http of the same process serves."`
+	WebSocket  *websocketArgs  `json:"websocket" needs:"http" doc:"Streams over WebSocket (RFC 7395), which the module http of the same process serves."`
+	BOSH       *boshArgs       `json:"bosh" needs:"http" doc:"Streams over HTTP requests (XEP-0124, XEP-0206), which the module http of the same process serves."`
 	Max        int             `json:"max_connections" default:"100000" doc:"Connections at once; further ones are told resource-constraint."`
 }
 
 type tlsArgs struct {
 	Listen    []string `json:"listen" doc:"Addresses to listen on for direct TLS."`
-	Authority string   `json:"client_ca" doc:"File with the certificates, PEM, below data_dir if relative, of who signs those of clients. With it clients are asked for a certificate, and may log in by one that names their account (SASL EXTERNAL, XEP-0178). The file is read again when it changes."`
+	Authority string   `json:"client_ca" file:"authorities" doc:"File with the certificates, PEM, below data_dir if relative, of who signs those of clients. With it clients are asked for a certificate, and may log in by one that names their account (SASL EXTERNAL, XEP-0178). The file is read again when it changes."`
 	certs.Args
 }
 

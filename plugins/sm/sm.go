@@ -47,6 +47,7 @@ func define() module.Module {
 		"offline messages and stream management. It stands in a service section, whose hosts are the accounts' domains.",
 		module.On(packet.Normal, packet.Session), New)
 	m.Needs = module.On(packet.Normal, packet.Session, packet.XDB)
+	m.Claims = module.ClaimsRest
 	m.XEPs = standards
 	return m
 }

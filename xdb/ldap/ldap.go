@@ -18,7 +18,7 @@ import (
 type args struct {
 	URL      string          `json:"url" required:"true" doc:"The directory: ldap://host:port, ldaps://host:port or ldapi://path."`
 	StartTLS bool            `json:"starttls" default:"true" doc:"Whether an ldap:// connection is encrypted before anything is said on it. Without it passwords cross in the clear."`
-	CA       string          `json:"ca" doc:"A PEM file with the authorities that the directory's certificate may be of, below data_dir if relative. Without it, those of the system."`
+	CA       string          `json:"ca" file:"authorities" doc:"A PEM file with the authorities that the directory's certificate may be of, below data_dir if relative. Without it, those of the system."`
 	Base     string          `json:"base" required:"true" doc:"The entry below which accounts are searched."`
 	Filter   string          `json:"filter" default:"(uid=%u)" doc:"What finds the entry of an account: %u is its name, %d its domain, %b both with an @, each escaped."`
 	Name     string          `json:"name" default:"uid" doc:"The attribute with the account's name, for lists of accounts."`
@@ -35,6 +35,7 @@ func define() module.Module {
 	m := module.Define("ldap", "Accounts of an LDAP directory (RFC 4511): their passwords are verified by a bind. "+
 		"It takes namespace auth of its hosts and passes all others, so that what accounts have is kept in another store.",
 		module.On(packet.XDB), New)
+	m.External = true
 	return m
 }
 

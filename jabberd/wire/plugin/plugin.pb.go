@@ -419,10 +419,11 @@ type Module struct {
 	Label         string                 `protobuf:"bytes,5,opt,name=label,proto3" json:"label,omitempty"`                                      // what the block's label means; "" is a block without one
 	Services      []*Module              `protobuf:"bytes,6,rep,name=services,proto3" json:"services,omitempty"`                                // what the label picks from, instead of args
 	Passive       bool                   `protobuf:"varint,7,opt,name=passive,proto3" json:"passive,omitempty"`                                 // takes no packets: acts in Make and is no link of the chain
-	Claims        string                 `protobuf:"bytes,8,opt,name=claims,proto3" json:"claims,omitempty"`                                    // all, none, or "" for some: which packets it claims
+	Claims        string                 `protobuf:"bytes,8,opt,name=claims,proto3" json:"claims,omitempty"`                                    // all, rest (it stands last), none, or "" for some: which packets it claims
 	Attaches      bool                   `protobuf:"varint,9,opt,name=attaches,proto3" json:"attaches,omitempty"`                               // it attaches hosts while it runs
 	Needs         []Kind                 `protobuf:"varint,10,rep,packed,name=needs,proto3,enum=jabberd.plugin.v1.Kind" json:"needs,omitempty"` // it does not work without: those of kinds in its own section, others anywhere
 	Xeps          []*XEP                 `protobuf:"bytes,11,rep,name=xeps,proto3" json:"xeps,omitempty"`                                       // the extensions of XMPP that it brings
+	External      bool                   `protobuf:"varint,12,opt,name=external,proto3" json:"external,omitempty"`                              // of storage: it shows what is kept elsewhere, and is there to be asked
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -534,6 +535,13 @@ func (x *Module) GetXeps() []*XEP {
 	return nil
 }
 
+func (x *Module) GetExternal() bool {
+	if x != nil {
+		return x.External
+	}
+	return false
+}
+
 // A XEP is an extension of XMPP that a module implements.
 type XEP struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -626,6 +634,9 @@ type Arg struct {
 	Enum          []string               `protobuf:"bytes,8,rep,name=enum,proto3" json:"enum,omitempty"`          // the values allowed; empty is any
 	Label         string                 `protobuf:"bytes,9,opt,name=label,proto3" json:"label,omitempty"`        // of blocks: what the block's label means
 	Args          []*Arg                 `protobuf:"bytes,10,rep,name=args,proto3" json:"args,omitempty"`         // of block and blocks
+	File          string                 `protobuf:"bytes,11,opt,name=file,proto3" json:"file,omitempty"`         // it names a file: certificate, key (of the certificate in the same block), authorities, program
+	Needs         string                 `protobuf:"bytes,12,opt,name=needs,proto3" json:"needs,omitempty"`       // given, it has no effect without this module in the same process
+	Hosts         string                 `protobuf:"bytes,13,opt,name=hosts,proto3" json:"hosts,omitempty"`       // it names hosts, each of which is to have this module
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -728,6 +739,27 @@ func (x *Arg) GetArgs() []*Arg {
 		return x.Args
 	}
 	return nil
+}
+
+func (x *Arg) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *Arg) GetNeeds() string {
+	if x != nil {
+		return x.Needs
+	}
+	return ""
+}
+
+func (x *Arg) GetHosts() string {
+	if x != nil {
+		return x.Hosts
+	}
+	return ""
 }
 
 type MakeRequest struct {
@@ -2850,7 +2882,7 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\x02id\x18\x04 \x01(\x06R\x02id\x12\x12\n" +
 	"\x04plan\x18\x05 \x01(\tR\x04plan\x12+\n" +
 	"\x04made\x18\x06 \x01(\v2\x17.jabberd.plugin.v1.MadeR\x04made\x12\x16\n" +
-	"\x06socket\x18\a \x01(\tR\x06socket\"\xff\x02\n" +
+	"\x06socket\x18\a \x01(\tR\x06socket\"\x9b\x03\n" +
 	"\x06Module\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03doc\x18\x02 \x01(\tR\x03doc\x12-\n" +
@@ -2863,13 +2895,14 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\battaches\x18\t \x01(\bR\battaches\x12-\n" +
 	"\x05needs\x18\n" +
 	" \x03(\x0e2\x17.jabberd.plugin.v1.KindR\x05needs\x12*\n" +
-	"\x04xeps\x18\v \x03(\v2\x16.jabberd.plugin.v1.XEPR\x04xeps\"y\n" +
+	"\x04xeps\x18\v \x03(\v2\x16.jabberd.plugin.v1.XEPR\x04xeps\x12\x1a\n" +
+	"\bexternal\x18\f \x01(\bR\bexternal\"y\n" +
 	"\x03XEP\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\tR\aversion\x12\x18\n" +
 	"\apartial\x18\x04 \x01(\bR\apartial\x12\x12\n" +
-	"\x04note\x18\x05 \x01(\tR\x04note\"\xff\x01\n" +
+	"\x04note\x18\x05 \x01(\tR\x04note\"\xbf\x02\n" +
 	"\x03Arg\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n" +
@@ -2881,7 +2914,10 @@ const file_jabberd_wire_plugin_plugin_proto_rawDesc = "" +
 	"\x04enum\x18\b \x03(\tR\x04enum\x12\x14\n" +
 	"\x05label\x18\t \x01(\tR\x05label\x12*\n" +
 	"\x04args\x18\n" +
-	" \x03(\v2\x16.jabberd.plugin.v1.ArgR\x04args\"\xaa\x01\n" +
+	" \x03(\v2\x16.jabberd.plugin.v1.ArgR\x04args\x12\x12\n" +
+	"\x04file\x18\v \x01(\tR\x04file\x12\x14\n" +
+	"\x05needs\x18\f \x01(\tR\x05needs\x12\x14\n" +
+	"\x05hosts\x18\r \x01(\tR\x05hosts\"\xaa\x01\n" +
 	"\vMakeRequest\x12\x18\n" +
 	"\aprocess\x18\x01 \x01(\tR\aprocess\x12\x12\n" +
 	"\x04plan\x18\x02 \x01(\tR\x04plan\x126\n" +

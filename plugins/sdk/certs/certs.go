@@ -48,8 +48,8 @@ import (
 // Args are the arguments that say which certificates a service shows. They
 // are embedded in a block, which may have more.
 type Args struct {
-	Cert        string  `json:"cert" doc:"File with a certificate chain, PEM, below data_dir if relative. It is also shown for names that have none of their own; without it a self-signed certificate is made for each host on first use and kept below data_dir/certs."`
-	Key         string  `json:"key" doc:"File with the private key of cert, PEM, below data_dir if relative."`
+	Cert        string  `json:"cert" file:"certificate" doc:"File with a certificate chain, PEM, below data_dir if relative. It is also shown for names that have none of their own; without it a self-signed certificate is made for each host on first use and kept below data_dir/certs."`
+	Key         string  `json:"key" file:"key" doc:"File with the private key of cert, PEM, below data_dir if relative."`
 	Named       []Named `json:"certificate" doc:"A certificate for one name."`
 	Folder      string  `json:"folder" default:"certs" doc:"Folder with further certificates, below data_dir if relative: NAME.crt with NAME.key, NAME.pem with both, or NAME/fullchain.pem with NAME/privkey.pem, as certbot has them in /etc/letsencrypt/live. They are shown for the names in them."`
 	Storage     bool    `json:"storage" default:"true" doc:"Whether certificates are also looked for in storage, where the module acme keeps them."`
@@ -60,8 +60,8 @@ type Args struct {
 // Named is a certificate for a name.
 type Named struct {
 	Name string `json:"label" label:"host, or *.domain"`
-	Cert string `json:"cert" required:"true" doc:"File with the certificate chain, PEM, below data_dir if relative."`
-	Key  string `json:"key" doc:"File with the private key, PEM, below data_dir if relative; left out, it is in the file of the certificate."`
+	Cert string `json:"cert" required:"true" file:"certificate" doc:"File with the certificate chain, PEM, below data_dir if relative."`
+	Key  string `json:"key" file:"key" doc:"File with the private key, PEM, below data_dir if relative; left out, it is in the file of the certificate."`
 }
 
 // A Store finds certificates. It is for any number of goroutines.
