@@ -41,7 +41,7 @@ func listSessions(socket *string) *cobra.Command {
 		for _, x := range of {
 			some, err := sessions.All(cmd.Context(), c, x)
 			if err != nil && !(len(args) == 0 && isUnavailable(err)) {
-				return fmt.Errorf("%s: %w", x, err)
+				return whyNot(cmd.Context(), c, x, err)
 			}
 			list = append(list, some...)
 		}
@@ -77,6 +77,16 @@ func whose(ctx context.Context, c *server.Client, args []string) ([]string, erro
 	return names, nil
 }
 
+// whyNot is the error of a question about the sessions of a host or an account.
+func whyNot(ctx context.Context, c *server.Client, of string, err error) error {
+	if isUnavailable(err) {
+		if why, failed := unserved(ctx, c, packet.Domain(of)); failed == nil && why != nil {
+			return why
+		}
+	}
+	return fmt.Errorf("%s: %w", of, err)
+}
+
 func presenceOf(s sessions.Session) string {
 	if !s.Available {
 		return "not available"
@@ -97,6 +107,7 @@ func connectionOf(s sessions.Session) string {
 
 func kick(socket *string) *cobra.Command {
 	var condition string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "kick JID", Short: "End a session, or all of an account", Args: cobra.ExactArgs(1),
 		Long: `End the session with a full JID, or all of an account. Nothing can be resumed: messages
@@ -105,6 +116,7 @@ client may log in again; jabberd user disable keeps it from it.`,
 		Example: "  jabberd session kick ann@example.org/phone",
 	}
 	cmd.Flags().StringVar(&condition, "condition", string(stream.PolicyViolation), "the stream error (RFC 6120 section 4.9.3) that the client is told")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		j, err := jid.Parse(args[0])
 		switch {
@@ -115,12 +127,15 @@ client may log in again; jabberd user disable keeps it from it.`,
 		case !stream.Condition(condition).Defined():
 			return fmt.Errorf("there is no stream error %q", condition)
 		}
-		n, err := sessions.End(cmd.Context(), server.Dial(*socket), sessions.Ending{Of: j.String(), Condition: condition})
-		if err != nil {
-			return fmt.Errorf("%s: %w", j, err)
-		}
-		if n == 0 {
+		c := server.Dial(*socket)
+		n, err := sessions.End(cmd.Context(), c, sessions.Ending{Of: j.String(), Condition: condition})
+		switch {
+		case err != nil:
+			return whyNot(cmd.Context(), c, j.String(), err)
+		case n == 0:
 			return fmt.Errorf("%s has no session", j)
+		case asJSON:
+			return printJSON(cmd.OutOrStdout(), map[string]int{"ended": n})
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "sessions ended: %d\n", n)
 		return err

@@ -44,7 +44,7 @@ func TestSessionsAndRemoval(t *testing.T) {
 		}
 
 		third := x.login("s0@localhost")
-		if out := r.must("session", "kick", third.Local().String(), "--condition", "reset"); !strings.Contains(out, "sessions ended: 1") {
+		if out := r.must("session", "kick", third.Local().String(), "--condition", "reset", "--json"); !strings.Contains(out, `"ended": 1`) {
 			t.Errorf("kick: %s", out)
 		}
 		if err := ends(ctx, third); err.Condition != stream.Reset {
@@ -56,6 +56,11 @@ func TestSessionsAndRemoval(t *testing.T) {
 		})
 		if out, err := r.jabberd("session", "kick", third.Local().String()); err == nil || !strings.Contains(out, "has no session") {
 			t.Errorf("kicked again: %v, %s", err, out)
+		}
+		for _, args := range [][]string{{"session", "kick", "ann@nowhere.test"}, {"session", "list", "nowhere.test"}} {
+			if out, err := r.jabberd(args...); err == nil || !strings.Contains(out, "no section for sessions has host nowhere.test") {
+				t.Errorf("%q: %v, %s", args, err, out)
+			}
 		}
 
 		r.must("user", "remove", "s0@localhost")
