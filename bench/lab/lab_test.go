@@ -103,6 +103,37 @@ func TestPeersText(t *testing.T) {
 	}
 }
 
+// What must not happen is said as often as it happened in the worst repetition, and
+// a loss of throughput that was the neighbours' is told from one that was not.
+func TestOverloadText(t *testing.T) {
+	l := testLab(t)
+	run := func(lost, floodPerS float64) flooded {
+		m := func(figures map[string]float64) peer.Measurement { return peer.Measurement{Figures: figures} }
+		return flooded{
+			peak:   m(map[string]float64{"msgs_per_s": 1000, "srv_us": 9}),
+			alone:  m(map[string]float64{"lat_p50_us": 100, "lat_p99_us": 200}),
+			beside: m(map[string]float64{"lat_p50_us": 200, "lat_p99_us": 500}),
+			flood: m(map[string]float64{"msgs_per_s": floodPerS, "srv_us": 10, "srv_cores": 0.5, "lost": lost,
+				"held_back": 300, "sent": 100}),
+			memory: [3]float64{10, 20, 30},
+		}
+	}
+	text := l.overloadText([]*peer.Server{peer.Prosody()}, map[string][]flooded{"prosody": {run(0, 500), run(7, 600), run(0, 700)}}, []string{"prosody: the flood: 7 lost"})
+	for _, want := range []string{
+		"| of the peak, % | at least 90 | 60 |",
+		"| of the peak in the same processor time, % | at least 90 | 90 |",
+		"| the server's processor that it got under the flood, % |  | 50 |",
+		"| of the flood, what its sockets did not take, % | above 0 | 75 |",
+		"| ratio | at most 3 | 2.50 |",
+		"| lost without a word | 0 | 7 |",
+		"- prosody: the flood: 7 lost",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
 // Each row is a figure of a case that there is, and its goals are of servers that there are.
 func TestRows(t *testing.T) {
 	cases := strings.Fields(caseNames())
