@@ -1,7 +1,12 @@
 package session_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
 	"testing"
 
 	"github.com/jabberii/server/plugins/xmpp/ns"
@@ -10,8 +15,8 @@ import (
 	"github.com/jabberii/server/plugins/xmpp/xml"
 )
 
-// BenchmarkReceiver is the whole negotiation of a client, but for TLS and for the look-up
-// of the password.
+// BenchmarkReceiver is the whole negotiation of a client, but for TLS
+// (BenchmarkHandshake) and for the look-up of the password.
 func BenchmarkReceiver(b *testing.B) {
 	a := &sasl.Authenticator{Verify: func(context.Context, string, string) error { return nil }}
 	acc := acceptor(session.OfferStartTLS(true), session.OfferSASL(host, a), session.OfferBind(bind))
@@ -65,4 +70,94 @@ func BenchmarkSession(b *testing.B) {
 	for range b.N {
 		<-got
 	}
+}
+
+// BenchmarkHandshake is a TLS handshake of both sides together, without sockets.
+func BenchmarkHandshake(b *testing.B) {
+	for _, test := range []struct {
+		name    string
+		curve   tls.CurveID
+		resumed bool
+	}{
+		{"X25519", tls.X25519, false},
+		{"X25519MLKEM768", tls.X25519MLKEM768, false},
+		{"X25519_resumed", tls.X25519, true},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			config, trusting := certificate(b)
+			trusting.ServerName, trusting.CurvePreferences = host.Domain(), []tls.CurveID{test.curve}
+			server := session.NewTLSServer(config)
+			if test.resumed {
+				trusting.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+				encrypted(b, server, trusting)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				client, _ := encrypted(b, server, trusting)
+				if client.ConnectionState().DidResume != test.resumed {
+					b.Fatalf("resumed: %v", !test.resumed)
+				}
+				client.NetConn().Close()
+			}
+		})
+	}
+}
+
+// BenchmarkRecord is what is ready for a connection, written to one TLS record and read
+// from it at the other side.
+func BenchmarkRecord(b *testing.B) {
+	for _, messages := range []int{1, 16} {
+		b.Run(fmt.Sprintf("messages=%d", messages), func(b *testing.B) {
+			config, trusting := certificate(b)
+			trusting.ServerName = host.Domain()
+			client, server := encrypted(b, session.NewTLSServer(config), trusting)
+			text := bytes.Repeat([]byte("x"), 300*messages)
+			ready, failed := make(chan struct{}), make(chan error, 1)
+			go func() {
+				for range ready {
+					if _, err := server.Write(text); err != nil {
+						failed <- err
+						return
+					}
+				}
+			}()
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for got := make([]byte, len(text)); b.Loop(); {
+				ready <- struct{}{}
+				if _, err := io.ReadFull(client, got); err != nil {
+					b.Fatal(err)
+				}
+			}
+			close(ready)
+			select {
+			case err := <-failed:
+				b.Fatal(err)
+			default:
+			}
+		})
+	}
+}
+
+// encrypted returns both sides of a connection that is in TLS. The client has got what
+// it needs to resume its session.
+func encrypted(b *testing.B, server *session.TLSServer, trusting *tls.Config) (client, secure *tls.Conn) {
+	b.Helper()
+	ours, theirs := net.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		if secure, _, err = server.Handshake(context.Background(), theirs); err == nil {
+			_, err = secure.Write([]byte(" "))
+		}
+		done <- err
+	}()
+	client = tls.Client(ours, trusting)
+	if _, err := client.Read(make([]byte, 1)); err != nil {
+		b.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
+	return client, secure
 }
