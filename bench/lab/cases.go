@@ -76,7 +76,7 @@ func peerRows() []row {
 		{"chat, paced at 2,000 a second, plain", "paced", "srv_us", goals(45, 140, 40), 145, "137"},
 		{"p50 latency of 10 pairs, 1 in flight, plain, in µs", "single", "lat_p50_us", goals(100, 250, 100), 453, "357"},
 		{"login, SCRAM-SHA-1 over TLS", "login", "srv_us", goals(800, 900, 700), 2951, "1156"},
-		{"KiB an idle session: presence sent, 10 contacts, XEP-0198 on; plain", "idle", "pss_kib_per_session", goals(12, 15, 10), 0, "24–63, bare"},
+		{"KiB an idle session: presence sent, 10 contacts, XEP-0198 where it is known; plain", "idle", "pss_kib_per_session", goals(12, 15, 10), 0, "24–63, bare"},
 		{"KiB an idle session, TLS", "idle-tls", "pss_kib_per_session", goals(20, 23, 18), 0, "51, bare"},
 	}
 }
