@@ -53,7 +53,7 @@ type world struct {
 	dieIn  int                  // entries until death, 0 is never
 	hold   func(*packet.Packet) // called with what goes elsewhere
 	shown  func(*packet.Packet) // called with what connections are given
-	round  *[]*delivery         // what connections deliver together; see together
+	round  bool                 // connections deliver together; see together
 }
 
 // env is the environment of one life of the session manager.
@@ -148,11 +148,14 @@ func (w *world) kill() {
 	w.start(old.dir)
 	synctest.Wait()
 	for _, c := range w.conns {
+		w.mu.Lock()
 		again := c.unsettled
 		c.unsettled = nil
-		for i := range again {
-			again[i].Flags |= packet.Redelivered
-			c.deliver(&again[i])
+		w.mu.Unlock()
+		for _, p := range again {
+			again := *p
+			again.Flags |= packet.Redelivered
+			c.deliver(&again)
 		}
 	}
 }
@@ -440,7 +443,7 @@ type conn struct {
 	address   string
 	sent      uint64
 	seen      uint64
-	unsettled []packet.Packet
+	unsettled []*packet.Packet
 	lost      bool
 
 	inbox []packet.Packet
@@ -488,6 +491,7 @@ func (c *conn) down(p *packet.Packet) bool {
 	if p.Name == "sync" {
 		return true
 	}
+	c.lost = p.Name == "end" // and gets nothing more, whatever is under way
 	c.inbox = append(c.inbox, *p)
 	if p.Flags&packet.WantsAck != 0 {
 		c.inbox = append(c.inbox, packet.Packet{Name: "r", NS: ns.StreamManagement})
@@ -508,36 +512,36 @@ func (c *conn) up(p packet.Packet) {
 	c.deliver(&p)
 }
 
+// deliver delivers a packet, which is unsettled until it has ended.
 func (c *conn) deliver(p *packet.Packet) {
-	if c.w.round == nil {
-		c.w.together(func() { c.deliver(p) })
-		return
+	w, own := c.w, new(*p)
+	w.mu.Lock()
+	c.unsettled = append(c.unsettled, own)
+	env, alone := w.env, !w.round
+	w.mu.Unlock()
+	env.begin(*own, func(packet.Outcome) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		c.unsettled = slices.DeleteFunc(c.unsettled, func(q *packet.Packet) bool { return q == own })
+	})
+	if alone {
+		_ = env.finish()
 	}
-	d := &delivery{c: c, p: *p}
-	*c.w.round = append(*c.w.round, d)
-	c.w.env.begin(*p, func(packet.Outcome) { d.ended = true })
-}
-
-// A delivery is a packet of a connection, until it has ended.
-type delivery struct {
-	c     *conn
-	p     packet.Packet
-	ended bool
 }
 
 // together has what connections deliver in f come together. What has not ended
 // when the life ends they deliver again.
 func (w *world) together(f func()) {
-	var round []*delivery
-	w.round = &round
+	w.rounds(true)
 	f()
-	w.round = nil
+	w.rounds(false)
 	_ = w.env.finish()
-	for _, d := range round {
-		if !d.ended {
-			d.c.unsettled = append(d.c.unsettled, d.p)
-		}
-	}
+}
+
+func (w *world) rounds(on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.round = on
 }
 
 // send sends an element that is written out.
