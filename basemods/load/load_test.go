@@ -12,10 +12,9 @@ import (
 	"github.com/jabberii/server/jabberd/config/configtest"
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
-	"github.com/jabberii/server/plugins/c2s"
+	"github.com/jabberii/server/plugins/builtin"
 	"github.com/jabberii/server/plugins/sdk/object"
 	"github.com/jabberii/server/plugins/sdk/sdktest"
-	"github.com/jabberii/server/plugins/sm"
 	"github.com/jabberii/server/xdb/memory"
 )
 
@@ -136,4 +135,4 @@ func build(t *testing.T, dir string, args ...string) {
 	}
 }
 
-func TestReadme(t *testing.T) { configtest.Readme(t, load.With(c2s.Module, sm.Module)) }
+func TestReadme(t *testing.T) { configtest.Readme(t, load.With(builtin.Services()...)) }
