@@ -66,6 +66,8 @@ func (s *Service) clientAvailable(t *act, x *session, p *packet.Packet) error {
 	q := s.takePresence(x, p, first)
 	if spools {
 		s.beginSpool(a, x)
+	} else if x.priority < 0 {
+		s.leaveSpool(a, x)
 	}
 	t.records(s.journalState(x))
 	t.showOwn(a, q)

@@ -69,8 +69,8 @@ func (s *Service) spoolToAny(a *account) {
 	}
 }
 
-// leaveSpool says that a session, which has ended or is unavailable, takes no
-// more offline messages: another does, if there is one. The account is locked.
+// leaveSpool says that a session, which has ended, is unavailable or has a negative
+// priority, takes no more offline messages: another does, if there is one. The account is locked.
 func (s *Service) leaveSpool(a *account, x *session) {
 	p := a.spool
 	if p == nil || p.x != x && p.next != x {

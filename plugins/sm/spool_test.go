@@ -371,3 +371,53 @@ func TestRecoveryWithoutStorage(t *testing.T) {
 		expect(t, "bob, with storage back", bob.bodies, "1", "2", "3")
 	})
 }
+
+// A session that no longer takes messages to the account gets no more of those that were
+// kept (RFC 6121 section 8.5.2.1.1): they go to another, or wait.
+func TestNegativeAmidASpool(t *testing.T) {
+	for _, other := range []bool{false, true} {
+		bubble(t, fmt.Sprint("another is there: ", other), func(t *testing.T) {
+			w := newWorld(t, `{"management":{"queue":10}}`, "ann@localhost")
+			for i := 1; i <= 20; i++ {
+				w.incoming(`<message type='chat' from='bob@elsewhere/x' to='ann@localhost'><body>%d</body></message>`, i)
+			}
+			ann := w.manage("ann@localhost/phone", true)
+			synctest.Wait()
+			ann.read()
+			had := len(ann.bodies)
+			if had == 0 || had > 5 {
+				t.Fatalf("at first come %q", ann.bodies)
+			}
+			var desk *conn
+			if other {
+				desk = w.login("ann@localhost/desk")
+				desk.send(`<presence/>`)
+			}
+			ann.say(`<presence><priority>-1</priority></presence>`)
+			synctest.Wait()
+			for range 4 {
+				ann.read()
+				ann.ack()
+				synctest.Wait()
+			}
+			if len(ann.bodies) != had {
+				t.Errorf("with a negative priority it gets %q", ann.bodies[had:])
+			}
+			if other {
+				expect(t, "the other gets", bodies(desk.take()), numbers(had+1, 20)...)
+			} else if kept := w.keptFor("ann@localhost"); len(kept) != 20-had {
+				t.Errorf("kept %q", kept)
+			}
+			ann.say(`<presence/>`)
+			synctest.Wait()
+			for range 6 {
+				ann.read()
+				ann.ack()
+				synctest.Wait()
+			}
+			if !other {
+				expect(t, "it comes back", ann.bodies, numbers(1, 20)...)
+			}
+		})
+	}
+}
