@@ -3,7 +3,7 @@ package c2s
 import "github.com/jabberii/server/jabberd/module"
 
 var standards = []module.XEP{
-	{Number: 124, Name: "Bidirectional-streams Over Synchronous HTTP (BOSH)", Version: "1.11.2", Note: "one stream a session, no reports of lost responses"},
+	{Number: 124, Name: "Bidirectional-streams Over Synchronous HTTP (BOSH)", Version: "1.11.2", Note: "one stream a session, no reports of lost responses, text/xml only"},
 	{Number: 178, Name: "Best Practices for Use of SASL EXTERNAL with Certificates", Version: "1.2"},
 	{Number: 198, Name: "Stream Management", Version: "1.6.3"},
 	{Number: 206, Name: "XMPP Over BOSH", Version: "1.4"},

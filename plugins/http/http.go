@@ -25,7 +25,7 @@ import (
 type Args struct {
 	Listen   []string          `json:"listen" doc:"Addresses to listen on without TLS: for proxies on this machine, such as 127.0.0.1:5280."`
 	TLS      tlsArgs           `json:"tls" doc:"Certificates, and where connections are in TLS (HTTP/1.1 and HTTP/2)."`
-	External string            `json:"external" doc:"The URL by which clients reach this server, as they are told; {host} in it stands for the host they ask about: https://{host}. Without, it is what they have asked, or where TLS is listened for."`
+	External string            `json:"external" doc:"The URL, https, by which clients reach this server, as they are told; {host} in it stands for the host they ask about: https://{host}. Without, it is what they have asked, or where TLS is listened for."`
 	Proxies  []string          `json:"trusted_proxies" default:"127.0.0.0/8,::1" doc:"Addresses and networks of proxies that are believed when they say who has asked them."`
 	Told     string            `json:"proxy_header" default:"X-Forwarded-For" enum:"X-Forwarded-For,Forwarded" doc:"The header in which they say it: X-Forwarded-For with X-Forwarded-Proto, or Forwarded (RFC 7239). Only the one that the proxies set themselves; what a client says in the other counts for nothing."`
 	Origins  []string          `json:"cors_origins" default:"*" doc:"Origins of web pages that may use what is served, as https://chat.example.org; * is any."`

@@ -50,11 +50,14 @@ func (s *Service) asked(r *http.Request) string {
 	return name
 }
 
-// links are what is served, by where clients reach it.
+// links are what is served, by where clients reach it in TLS: XEP-0156 allows no others.
 func (s *Service) links(r *http.Request, host string) []link {
-	base := s.base(r, host)
+	base, encrypted := s.base(r, host)
 	list := []link{} // never null
 	for _, route := range s.routes.Links() {
+		if !encrypted {
+			break
+		}
 		at := *base
 		if route.WebSocket {
 			at.Scheme = strings.Replace(at.Scheme, "http", "ws", 1)
@@ -70,29 +73,30 @@ func (s *Service) links(r *http.Request, host string) []link {
 
 const hostMark = "{host}" // in the argument external
 
-// base is the URL by which a client that asks about a host reaches this server.
-func (s *Service) base(r *http.Request, host string) *url.URL {
+// base is the URL, https, by which a client that asks about a host reaches this server;
+// there may be none.
+func (s *Service) base(r *http.Request, host string) (u *url.URL, known bool) {
 	if s.args.External != "" {
 		u, _ := url.Parse(strings.ReplaceAll(s.args.External, hostMark, host)) // a name that jid took
 		if u != nil {
-			return u
+			return u, true
 		}
 	}
 	switch client := web.ClientOf(r); {
 	case client.Secure && (r.TLS != nil || client.Proto != ""):
-		return &url.URL{Scheme: "https", Host: r.Host}
+		return &url.URL{Scheme: "https", Host: r.Host}, true
 	case len(s.secure) > 0:
 		_, port, _ := net.SplitHostPort(s.secure[0].Addr().String())
-		return &url.URL{Scheme: "https", Host: net.JoinHostPort(host, port)}
+		return &url.URL{Scheme: "https", Host: net.JoinHostPort(host, port)}, true
 	}
-	return &url.URL{Scheme: "http", Host: r.Host}
+	return nil, false
 }
 
 func (s *Service) checkExternal() error {
 	text := strings.ReplaceAll(s.args.External, hostMark, "example.org")
 	u, err := url.Parse(text)
-	if text != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
-		return module.BadArg("external", "%q is no URL; write it like https://chat.example.org or https://{host}:5281", s.args.External)
+	if text != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+		return module.BadArg("external", "%q is no URL of https; write it like https://chat.example.org or https://{host}:5281", s.args.External)
 	}
 	return nil
 }
