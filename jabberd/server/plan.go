@@ -126,19 +126,8 @@ func copySections(sections []module.Section) []module.Section {
 	return all
 }
 
-// rank orders processes for the start, and the other way round for the stop:
-// logs, then storage, then those that need them.
-func (pl *place) rank() int {
-	switch {
-	case !slices.ContainsFunc(pl.kinds, func(k packet.Kind) bool { return k != packet.Log }):
-		return 0
-	case !slices.ContainsFunc(pl.kinds, func(k packet.Kind) bool { return k != packet.Log && k != packet.XDB }):
-		return 1
-	}
-	return 2
-}
-
-const ranks = 3
+// rank orders processes for the stop, and the other way round for the start.
+func (pl *place) rank() int { return tree.Rank(pl.kinds) }
 
 // digest identifies what a process is made from: a process of an earlier core
 // is only taken over if it is the same.

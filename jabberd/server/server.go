@@ -269,7 +269,7 @@ func (s *Server) openAll(ctx context.Context) error {
 		wrong = append(wrong, *w)
 		return nil
 	}
-	for rank := range ranks {
+	for rank := range tree.Ranks {
 		err := s.all(func(p *process) error {
 			if p.rank() != rank {
 				return nil
@@ -311,7 +311,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	s.halt()
 	var errs []error
-	for rank := ranks - 1; rank >= 0; rank-- {
+	for rank := tree.Ranks - 1; rank >= 0; rank-- {
 		s.drainLog(ctx)
 		errs = append(errs, s.all(func(p *process) error {
 			if p.rank() != rank {

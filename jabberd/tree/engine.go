@@ -89,7 +89,7 @@ type Engine struct {
 	stopping atomic.Bool
 	cancel   context.CancelFunc
 	runs     sync.WaitGroup
-	started  []*link // in the order of their start
+	started  [Ranks][]packet.Handler // by rank, in the order of their start
 }
 
 // New returns an engine without sections.

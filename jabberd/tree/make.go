@@ -188,7 +188,8 @@ func (e *Engine) Start(ctx context.Context) error {
 				s.compile(e)
 				continue
 			}
-			e.started = append(e.started, l)
+			r := Rank(s.kinds)
+			e.started[r] = append(e.started[r], l.handler)
 		}
 	}
 	return nil

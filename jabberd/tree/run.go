@@ -3,9 +3,11 @@ package tree
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/jabberii/server/jabberd/module"
+	"github.com/jabberii/server/jabberd/packet"
 )
 
 // Waits between two runs of a Runner that ended by itself.
@@ -55,7 +57,8 @@ func (e *Engine) keepRunning(ctx context.Context, s *section, l *link, r module.
 }
 
 // Stop ends the work of the handlers, waits until what is under way here has
-// ended or ctx is done, and closes them in the reverse order of their start.
+// ended or ctx is done, and closes them by rank, those of one in the reverse order of their
+// start.
 func (e *Engine) Stop(ctx context.Context) error {
 	if e.stopping.Swap(true) {
 		return nil
@@ -73,13 +76,34 @@ func (e *Engine) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	for i := len(e.started) - 1; i >= 0; i-- {
-		if c, ok := e.started[i].handler.(io.Closer); ok {
-			if cerr := c.Close(); err == nil {
-				err = cerr
+	for rank := Ranks - 1; rank >= 0; rank-- {
+		for _, h := range slices.Backward(e.started[rank]) {
+			if c, ok := h.(io.Closer); ok {
+				if cerr := c.Close(); err == nil {
+					err = cerr
+				}
 			}
 		}
 	}
 	close(e.stop)
 	return err
+}
+
+// Ranks is how many ranks there are.
+const Ranks = 3
+
+// Rank orders by the kinds that they serve who ends first: those with the highest rank.
+// Logs end last, before them storage, and first those that need the two.
+func Rank(kinds []packet.Kind) int {
+	rank := 0
+	for _, k := range kinds {
+		switch k {
+		case packet.Log:
+		case packet.XDB:
+			rank = max(rank, 1)
+		default:
+			rank = Ranks - 1
+		}
+	}
+	return rank
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"net"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jabberii/server/jabberd/module"
 	"github.com/jabberii/server/jabberd/packet"
+	"github.com/jabberii/server/jabberd/tree"
 )
 
 // TestListenersOpenLast has a connection come before all has started: it waits.
@@ -86,5 +88,54 @@ func TestStopDrains(t *testing.T) {
 	}
 	if o := outcome(t, done); o.Result != packet.Claimed {
 		t.Errorf("ended %+v", o)
+	}
+}
+
+// A closer notes when it is closed.
+type closer struct {
+	packet.Handler
+	close func() error
+}
+
+func (c closer) Close() error { return c.close() }
+
+// TestStopsInOrder closes handlers that need storage before storage, and logs last,
+// however they stand in the file.
+func TestStopsInOrder(t *testing.T) {
+	var closed []string
+	all := []packet.Kind{packet.Normal, packet.Session, packet.XDB, packet.Log}
+	m := module.Define("x", "", all, func(env module.Env, _ struct{}) (packet.Handler, error) {
+		return closer{packet.HandlerFunc(func(context.Context, *packet.Packet) (packet.Verdict, error) { return packet.Claim, nil }), func() error {
+			closed = append(closed, env.Section())
+			return nil
+		}}, nil
+	})
+	e := tree.New(tree.Config{Core: true, ID: 1, Modules: []module.Module{m}})
+	var plan []module.Section
+	for _, s := range []struct {
+		id    string
+		kinds []packet.Kind
+	}{
+		{"log", []packet.Kind{packet.Log}}, {"c2s", []packet.Kind{packet.Session}}, {"store", []packet.Kind{packet.XDB}},
+		{"users", []packet.Kind{packet.Normal, packet.Session}}, {"other store", []packet.Kind{packet.XDB}}, {"other log", []packet.Kind{packet.Log}},
+	} {
+		plan = append(plan, module.Section{ID: s.id, Kinds: s.kinds, Chain: []module.Link{{Module: "x"}}})
+	}
+	made, wrong := e.Make(plan)
+	if len(wrong) > 0 {
+		t.Fatal(wrong[0].Error())
+	}
+	if err := e.Arrange(made); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	e.Run()
+	if err := e.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"users", "c2s", "other store", "store", "other log", "log"}; !slices.Equal(closed, want) {
+		t.Errorf("closed in the order %v, want %v", closed, want)
 	}
 }
