@@ -106,6 +106,23 @@ func (l *departures) next() (jid string, d departure, ok bool) {
 	return "", departure{}, false
 }
 
+// drain waits until all are written, or ctx is done.
+func (l *departures) drain(ctx context.Context) {
+	for {
+		l.mu.Lock()
+		busy, written := l.writing != "", l.written
+		l.mu.Unlock()
+		if !busy {
+			return
+		}
+		select {
+		case <-written:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 func (l *departures) wrote(jid string, d departure) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

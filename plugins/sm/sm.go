@@ -209,8 +209,14 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
+// lastWords is how long storage may take, when sm stops, for what is to be written yet.
+const lastWords = 5 * time.Second
+
 // Close lets go of the journal.
 func (s *Service) Close() error {
+	ctx, cancel := context.WithTimeout(s.ctx, lastWords)
+	s.departures.drain(ctx)
+	cancel()
 	s.stop()
 	s.background.Wait()
 	if s.journal == nil {
