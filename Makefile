@@ -97,11 +97,15 @@ BENCHED = $(if $(filter ./...,$(PKG)),$(shell grep -rl --include='*_test.go' '^f
 bench: bin/tools/benchstat ## run the benchmarks, beside the last that were recorded (PKG=./jabberd/tree BENCH=Walk COUNT=10)
 	@mkdir -p bin
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(COUNT) $(BENCHED) | tee bin/bench.txt
-	bin/tools/benchstat $(wildcard docs/bench.txt) bin/bench.txt
+	bin/tools/benchstat -filter "pkg:($$(sed -n 's/^pkg: //p' bin/bench.txt | sort -u | paste -sd' ' | sed 's/ / OR /g'))" $(wildcard docs/bench.txt) bin/bench.txt
 
 .PHONY: bench-record
-bench-record: bench ## make these the recorded ones: docs/bench.txt
-	grep -E '^(goos|goarch|pkg|cpu|Benchmark)' bin/bench.txt > docs/bench.txt
+bench-record: bench ## make these the recorded ones: docs/bench.txt, where those of other packages stay
+	@touch docs/bench.txt
+	{ awk 'NR == FNR { if (/^pkg:/) now[$$2]; next } /^goos:|^goarch:/ { head = head $$0 "\n"; next } \
+		/^pkg:/ { old = !($$2 in now); if (old) printf "%s", head; head = "" } old' bin/bench.txt docs/bench.txt; \
+		grep -E '^(goos|goarch|pkg|cpu|Benchmark)' bin/bench.txt; } > bin/bench-recorded.txt
+	mv bin/bench-recorded.txt docs/bench.txt
 
 # The lab, bench/README.md. SERVERS="default ejabberd" CASES="chat idle" measures a part, REPS=5 more often, BENCH_SHORT=1 takes
 # a glance, BENCH_FRESH=1 begins with new accounts.
