@@ -83,15 +83,14 @@ func (r *running) kill(name string) {
 		r.launch()
 		return
 	}
-	for _, p := range r.status().Processes {
-		if p.Name == name {
-			if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil {
-				r.t.Errorf("kill %s: %v", name, err)
+	r.await("a process "+name+" to kill", func() bool {
+		for _, p := range r.status().Processes {
+			if p.Name == name && p.PID > 0 {
+				return syscall.Kill(p.PID, syscall.SIGKILL) == nil // it may just have died of the kill before
 			}
-			return
 		}
-	}
-	r.t.Errorf("there is no process %s", name)
+		return false
+	})
 }
 
 // A traffic is pairs of clients that exchange numbered messages.
