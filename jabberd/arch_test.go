@@ -136,6 +136,35 @@ func TestModuleFolders(t *testing.T) {
 	}
 }
 
+// A field of a log entry with a name that entries have themselves comes out with an
+// underscore behind it, which nobody expects who reads the log.
+func TestFieldsOfEntriesAreFree(t *testing.T) {
+	writers := []string{"Debug", "Info", "Warn", "Error", "With", "say"}
+	taken := []string{`"time"`, `"from"`, `"to"`, `"type"`, `"id"`, `"xmlns"`}
+	for name, file := range goFiles(t) {
+		if strings.HasSuffix(name, "_test.go") || strings.Contains(name, "/testdata/") {
+			continue
+		}
+		ast.Inspect(file.File, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			writer, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok || !slices.Contains(writers, writer.Sel.Name) {
+				return true
+			}
+			for i, arg := range call.Args {
+				field, ok := arg.(*ast.BasicLit)
+				if ok && (i > 0 || writer.Sel.Name == "With") && slices.Contains(taken, field.Value) {
+					t.Errorf("%s: a field %s of a log entry; take a name that entries do not have, such as sender, receiver, address", file.position(field), field.Value)
+				}
+			}
+			return true
+		})
+	}
+}
+
 func TestFileNames(t *testing.T) {
 	unnamed := []string{"types", "utils", "util", "helpers", "helper", "common", "interface", "interfaces", "misc"}
 	for name := range goFiles(t) {

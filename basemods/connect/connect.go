@@ -95,7 +95,7 @@ func (c *Component) Start(context.Context) error {
 
 // Run keeps the section connected until ctx is done.
 func (c *Component) Run(ctx context.Context) error {
-	c.args.Retry.keep(ctx, c.env.Log().With("host", c.name.Domain(), "to", c.args.To), c.connect)
+	c.args.Retry.keep(ctx, c.env.Log().With("host", c.name.Domain(), "address", c.args.To), c.connect)
 	return nil
 }
 
@@ -105,7 +105,7 @@ func (c *Component) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.env.Log().Info("connected as a component", "host", c.name.Domain(), "to", c.args.To)
+	c.env.Log().Info("connected as a component", "host", c.name.Domain(), "address", c.args.To)
 	if err = c.server.Serve(ctx, conn, reader); errors.Is(err, io.EOF) {
 		return errors.New("the server has closed the stream")
 	}

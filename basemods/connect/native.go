@@ -105,7 +105,7 @@ func (s *Server) Run(ctx context.Context) error {
 	tend, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	go s.Tend(tend)
-	s.args.Retry.keep(ctx, s.env.Log().With("to", s.args.To), s.connect)
+	s.args.Retry.keep(ctx, s.env.Log().With("address", s.args.To), s.connect)
 	return nil
 }
 
@@ -117,7 +117,7 @@ func (s *Server) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.env.Log().Info("linked to another server", "to", s.args.To)
+	s.env.Log().Info("linked to another server", "address", s.args.To)
 	if err = stream.Run(ctx); errors.Is(err, io.EOF) {
 		err = errors.New("the other server has left")
 	}

@@ -155,7 +155,7 @@ func (b *backlog) prepare(p *packet.Packet) *packet.Reject {
 func (b *backlog) refuse(s sent, why *packet.Reject) {
 	if n := b.refused.Add(1); n == 1 || n%1000 == 0 {
 		b.env.Log().Warn("packet of a program refused", "program", b.program, "reason", why.Error(),
-			"from", s.p.From, "to", s.p.To, "name", s.p.Name, "so_far", n)
+			"sender", s.p.From, "receiver", s.p.To, "name", s.p.Name, "so_far", n)
 	}
 	if s.tell != nil {
 		s.tell(packet.Outcome{Result: packet.Dropped, Reason: why})

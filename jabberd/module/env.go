@@ -16,7 +16,10 @@ type Env interface {
 	Section() string      // the section's id
 	Kinds() []packet.Kind // one, or Normal and Session in a service section
 	Place() string        // file:line of the block, for messages
-	Log() *slog.Logger    // entries go to the log branch, with kind, section and module
+	// Log writes entries, which go to the log branch, with module and place. The field host
+	// says whom an entry is about; time, from, to, type, id and xmlns are an entry's own, and
+	// a field with such a name has an underscore behind it.
+	Log() *slog.Logger
 
 	// Deliver puts a copy of *p into the tree. With the ctx of Handle it
 	// enters when Handle returns. Elsewhere the section is p's source: Deliver

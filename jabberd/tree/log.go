@@ -299,7 +299,7 @@ func (g *logs) failure(d *delivery, s *section, l *link, err error) {
 		return
 	}
 	g.say(slog.LevelError, d.fromLog(), s, l, err.Error(), "event", failed,
-		"kind", d.p.Kind.String(), "host", d.p.Branch(), "to", d.p.To, "from", d.p.From)
+		"kind", d.p.Kind.String(), "host", d.p.Branch(), "receiver", d.p.To, "sender", d.p.From)
 }
 
 func (g *logs) panicked(l *link, what any) {
@@ -307,7 +307,7 @@ func (g *logs) panicked(l *link, what any) {
 }
 
 func (g *logs) loop(d *delivery) {
-	g.say(slog.LevelWarn, d.fromLog(), nil, nil, "packet dropped after 32 hops: it goes round in a loop", "kind", d.p.Kind.String(), "to", d.p.To, "from", d.p.From)
+	g.say(slog.LevelWarn, d.fromLog(), nil, nil, "packet dropped after 32 hops: it goes round in a loop", "kind", d.p.Kind.String(), "receiver", d.p.To, "sender", d.p.From)
 }
 
 func (g *logs) unstarted(s *section, l *link, err error) {
@@ -323,7 +323,7 @@ func (g *logs) stopped(s *section, l *link, err error) {
 }
 
 func (g *logs) buried(process string, k *walk) {
-	g.say(slog.LevelError, k.d.fromLog(), k.s, nil, "packet bounced: a process died with it three times; see jabberd dead", "process", process, "to", k.p.To, "from", k.p.From, "id", k.p.ID)
+	g.say(slog.LevelError, k.d.fromLog(), k.s, nil, "packet bounced: a process died with it three times; see jabberd dead", "process", process, "receiver", k.p.To, "sender", k.p.From, "stanza", k.p.ID)
 }
 
 func (g *logs) stray(process, record string) {

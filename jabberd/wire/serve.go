@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -194,6 +195,33 @@ func toFile(f *os.File) func(*packet.Packet) {
 		if p.Type != "warn" && p.Type != "error" {
 			return
 		}
-		fmt.Fprintf(f, "[%s] %s: %s%s\n", strings.ToUpper(p.Type), p.From, p.Body, p.Attrs)
+		// There is no other place to say that this one fails.
+		_, _ = f.WriteString(consoleLine(p, time.Now()))
 	}
 }
+
+// consoleLine is an entry as the core writes what no section claims: the time of day, the
+// level, the text, then the fields.
+func consoleLine(p *packet.Packet, now time.Time) string {
+	level := "WRN"
+	if p.Type == "error" {
+		level = "ERR"
+	}
+	fields := p.Attrs
+	if strings.HasPrefix(fields, " time='") { // the line has it in front
+		if _, rest, ok := strings.Cut(fields[len(" time='"):], "'"); ok {
+			fields = rest
+		}
+	}
+	line := now.Format("15:04:05.000") + " " + level + " " + unescape.Replace(string(p.Body)) + " from=" + p.From + fields
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) { // what is logged may be a stranger's, and this a terminal
+			return unicode.ReplacementChar
+		}
+		return r
+	}, line) + "\n"
+}
+
+// unescape undoes what a writer of entries does to their texts. A line break stays one
+// character of the line.
+var unescape = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&quot;", `"`, "&apos;", "'", "&amp;", "&", "\n", `\n`)

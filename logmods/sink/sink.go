@@ -54,12 +54,12 @@ func (s *Sink) Handle(ctx context.Context, p *packet.Packet) (packet.Verdict, er
 	defer s.mu.Unlock()
 	if err := s.write(ctx, p); err != nil {
 		if s.lost.Add(1) == 1 {
-			s.log.Error("log entries cannot be written and are passed on", "to", s.where, "error", err)
+			s.log.Error("log entries cannot be written and are passed on", "target", s.where, "error", err)
 		}
 		return packet.Pass, nil
 	}
 	if lost := s.lost.Swap(0); lost > 0 {
-		s.log.Warn("log entries are written again", "to", s.where, "not_written", lost)
+		s.log.Warn("log entries are written again", "target", s.where, "not_written", lost)
 	}
 	return packet.Claim, nil
 }

@@ -31,7 +31,7 @@ func (s *Service) forwards() error {
 			Transport: transport,
 			Rewrite:   func(r *httputil.ProxyRequest) { rewrite(r, to) },
 			ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-				s.env.Log().Warn("forward "+f.Path+": "+err.Error(), "to", f.To)
+				s.env.Log().Warn("forward "+f.Path+": "+err.Error(), "upstream", f.To)
 				w.WriteHeader(http.StatusBadGateway)
 			},
 		}

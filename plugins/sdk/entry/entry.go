@@ -98,6 +98,16 @@ func Value(p *packet.Packet, name string) string {
 	return ""
 }
 
+// Host returns the host that an entry is about, "" if it is the server itself: a writer
+// whose name has no dot is a section or a process, not a host, but for localhost.
+func Host(p *packet.Packet) string {
+	host := p.Branch()
+	if p.Host == "" && host == p.From && !strings.Contains(host, ".") && host != "localhost" {
+		return ""
+	}
+	return host
+}
+
 // WithField returns the attributes of an entry with one more.
 func WithField(attrs, name, value string) string {
 	return string(xml.AppendAttr([]byte(attrs), name, value))

@@ -31,6 +31,9 @@ func TestLayout(t *testing.T) {
 		"time is no field":    {"%{time}", at("", "x"), "-"},
 		"no host":             {"%h", &packet.Packet{Kind: packet.Log}, "-"},
 		"host of the writer":  {"%h", &packet.Packet{Kind: packet.Log, From: "example.org"}, "example.org"},
+		"of a section":        {"%h", &packet.Packet{Kind: packet.Log, From: "bot"}, "-"},
+		"of a local host":     {"%h", &packet.Packet{Kind: packet.Log, From: "localhost"}, "localhost"},
+		"of an address":       {"%h", &packet.Packet{Kind: packet.Log, From: "ann@intern/x"}, "intern"},
 		"no second line":      {"%s", at("", "a\nfake"), `a\nfake`},
 		"no terminal":         {"%s", at("", "a\u009b31m\u007f"), `a\x9b31m\x7f`},
 		"no turn of reading":  {"%s", at("", "a\u202eb\u2028"), `a\u202eb\u2028`},
@@ -89,7 +92,7 @@ func TestLine(t *testing.T) {
 	now := time.Now()
 	p = &packet.Packet{Kind: packet.Log, Name: entry.Name, Type: "info", From: "x", Attrs: " time='yesterday'", Body: []byte("y")}
 	when, word, _ := strings.Cut(string(entry.AppendLine(nil, p)), " ")
-	if got, err := time.Parse(time.RFC3339, when); err != nil || now.Sub(got) > 2*time.Second || word != "info x x: y time=yesterday" {
+	if got, err := time.Parse(time.RFC3339, when); err != nil || now.Sub(got) > 2*time.Second || word != "info - x: y time=yesterday" {
 		t.Errorf("got %s, %s (%v)", when, word, err)
 	}
 }

@@ -18,7 +18,7 @@ func (y *Layout) AppendJSON(dst []byte, p *packet.Packet) []byte {
 	dst = appendString(dst, p.Type)
 	dst = append(dst, `,"time":`...)
 	dst = appendString(dst, string(y.appendTime(nil, when)))
-	for _, f := range []Field{{"host", p.Branch()}, {"from", p.From}} {
+	for _, f := range []Field{{"host", Host(p)}, {"from", p.From}} {
 		if f.Value != "" {
 			dst = appendMember(dst, f)
 		}

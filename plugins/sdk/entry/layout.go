@@ -81,7 +81,7 @@ func (y *Layout) Append(dst []byte, p *packet.Packet) []byte {
 		case 'l':
 			dst = appendOrDash(dst, p.Type)
 		case 'h':
-			dst = appendOrDash(dst, p.Branch())
+			dst = appendOrDash(dst, Host(p))
 		case 'f':
 			dst = appendOrDash(dst, p.From)
 		case 's':
