@@ -2,14 +2,17 @@ package landing_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/net/html"
+	"rsc.io/qr"
 
 	"github.com/jabberii/server/basemods/load"
 	"github.com/jabberii/server/jabberd/config/configtest"
@@ -96,6 +99,43 @@ func (s *site) get(method, host, path string) (*http.Response, string) {
 		s.t.Fatal(err)
 	}
 	return answer, string(body)
+}
+
+// The page has the invitation as a QR code: what is drawn are the modules of one, dark on
+// light, with its margin.
+func TestCode(t *testing.T) {
+	s := start(t, `{}`)
+	token := s.invitation(invite.Invitation{Host: "example.org", By: "ann@example.org", Register: true, Contact: true})
+	_, body := s.get("GET", "example.org", "/invite/"+token)
+	_, picture, _ := strings.Cut(body, "<svg")
+	picture, _, found := strings.Cut(picture, "</svg>")
+	var size int
+	if _, err := fmt.Sscanf(picture, ` class="code" viewBox="0 0 %d`, &size); !found || err != nil {
+		t.Fatalf("no picture in %s", body)
+	}
+	want, err := qr.Encode("xmpp:ann@example.org?roster;preauth="+token+";ibr=y", qr.M)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size != want.Size+8 {
+		t.Fatalf("it has %d modules, want %d and a margin of 4", size, want.Size)
+	}
+	dark := map[[2]int]bool{}
+	for _, m := range regexp.MustCompile(`M(\d+) (\d+)h(\d+)v1h-(\d+)z`).FindAllStringSubmatch(picture, -1) {
+		x, _ := strconv.Atoi(m[1])
+		y, _ := strconv.Atoi(m[2])
+		n, _ := strconv.Atoi(m[3])
+		for i := range n {
+			dark[[2]int{x + i, y}] = true
+		}
+	}
+	for y := range size {
+		for x := range size {
+			if dark[[2]int{x, y}] != want.Black(x-4, y-4) {
+				t.Fatalf("module %d, %d is dark: %v", x, y, dark[[2]int{x, y}])
+			}
+		}
+	}
 }
 
 // Each kind of invitation has its page, for the host that is asked or named, and what

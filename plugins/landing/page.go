@@ -79,7 +79,7 @@ func (s *Service) find(ctx context.Context, r *http.Request, p *page) error {
 		return invite.ErrNone
 	}
 	p.By, p.Username, p.URI = i.By, i.Username, template.URL(i.URI()) // xmpp: and nothing else
-	p.Register = i.Register
+	p.Register, p.Code = i.Register, code(i.URI())
 	if !i.Expires.IsZero() {
 		p.Expires = i.Expires.UTC()
 	}
@@ -90,6 +90,7 @@ func (s *Service) find(ctx context.Context, r *http.Request, p *page) error {
 type page struct {
 	Host, By, Username, Text string
 	URI                      template.URL
+	Code                     template.HTML // the URI as a picture
 	Register                 bool
 	Expires                  time.Time
 	Over                     bool // it cannot be used
@@ -98,6 +99,7 @@ type page struct {
 
 const style = `body{font:1.1rem/1.6 system-ui,sans-serif;max-width:36rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}` +
 	`a{color:#0b57a4}.go{display:inline-block;padding:.7rem 1.2rem;border-radius:.4rem;background:#0b57a4;color:#fff;text-decoration:none}` +
+	`.code{display:block;width:16rem;max-width:100%}` +
 	`a:focus-visible{outline:3px solid #d97706;outline-offset:2px}code{overflow-wrap:anywhere}` +
 	`@media(prefers-color-scheme:dark){body{color:#eee;background:#161616}a{color:#8ec5ff}.go{background:#8ec5ff;color:#111}}`
 
@@ -135,7 +137,11 @@ var layout = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 </ul></li>
 <li>Come back to this page and open the invitation in the app:
 <p><a class="go" href="{{.URI}}">Open the invitation</a></p>
-If nothing happens, copy this address into the app: <code>{{.URI}}</code></li>
+If nothing happens, copy this address into the app: <code>{{.URI}}</code>
+{{- with .Code}}
+<p>Is the app on your phone, and this page is not? Scan this with the phone:</p>
+{{.}}
+{{- end}}</li>
 {{- if .Register}}
 <li>{{if .Username}}Choose a password for your account <strong>{{.Username}}@{{.Host}}</strong>.{{else}}Choose a name and a password for your account at <strong>{{.Host}}</strong>{{if .By}}, or use one that you have elsewhere{{end}}.{{end}}</li>
 {{- end}}
