@@ -414,12 +414,22 @@ func TestPluginRefusesArguments(t *testing.T) {
 // TestPluginsThatCannotBeAsked has each complaint at its plugin, once.
 func TestPluginsThatCannotBeAsked(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "main.hcl")
+	script := func(mode os.FileMode) string {
+		name := filepath.Join(t.TempDir(), "text")
+		if err := os.WriteFile(name, []byte("hello\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
 	text := fmt.Sprintf(`plugin "gone" { path = "/nowhere/gone" }
 plugin "other" { path = "/bin/echo" }
 plugin "mine" { attach = "tcp:1" }
 plugin "xdb" { path = "/bin/echo" }
 plugin "twice" { path = %q }
-`, filepath.Join(binaries(t), "xdb"))
+plugin "folder" { path = "/usr" }
+plugin "text" { path = %q }
+plugin "script" { path = %q }
+`, filepath.Join(binaries(t), "xdb"), script(0o600), script(0o700))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -430,7 +440,10 @@ plugin "twice" { path = %q }
 		"3:8, in plugin \"mine\"", "is no address of a plugin",
 		"4:8, in plugin \"xdb\"", "a program of jabberd's own has this name",
 		"5:8, in plugin \"twice\"", "xdb and twice both have a module",
-		"\n5 errors\n",
+		"6:8, in plugin \"folder\"", "/usr is no program: it is no file",
+		"7:8, in plugin \"text\"", "is no program: nobody may execute it",
+		"8:8, in plugin \"script\"", "[ERROR] execute ", "exec format error",
+		"\n8 errors\n",
 	} {
 		if err == nil || !strings.Contains(string(out), want) {
 			t.Errorf("no %q in %v\n%s", want, err, out)

@@ -203,7 +203,7 @@ func TestProgramsThatCannotBeDescribed(t *testing.T) {
 		want    string
 	}{
 		"not there":      {wire.Program{Name: "x", Path: "/nowhere/x"}, "no such file"},
-		"not a program":  {wire.Program{Name: "x", Path: text}, "permission denied"},
+		"not a program":  {wire.Program{Name: "x", Path: text}, "is no program: nobody may execute it"},
 		"says why":       {program("TEST_FAIL=broken"), "exit status 3: it is broken"},
 		"prints no JSON": {wire.Program{Name: "x", Path: "/bin/echo"}, "prints no description"},
 		"wrong checksum": {wire.Program{Name: "x", Path: os.Args[0], Checksum: "sha256:" + hex.EncodeToString(sum[:])}, "has the checksum sha256:"},
@@ -232,7 +232,7 @@ func TestProgramsThatDoNotComeUp(t *testing.T) {
 		"says why":        {program("TEST_FAIL=broken"), "ended before it served: exit status 3: it is broken"},
 		"no plugin":       {wire.Program{Name: "x", Path: "/bin/echo", Args: []string{"hi"}}, `/bin/echo`},
 		"wrong checksum":  {wire.Program{Name: "x", Path: os.Args[0], Checksum: "sha256:00"}, "has the checksum sha256:"},
-		"not a program":   {wire.Program{Name: "x", Path: "/etc/passwd"}, "permission denied"},
+		"not a program":   {wire.Program{Name: "x", Path: "/etc/passwd"}, "is no program: nobody may execute it"},
 		"nobody attached": {wire.Program{Name: "x", Attach: "unix:/nowhere/socket"}, "no such file"},
 	} {
 		p, err := runtime.Start(t.Context(), wire.Launch{Process: "x", Program: c.program, Plan: "p", Core: 1})

@@ -213,10 +213,16 @@ type executable struct {
 }
 
 func (p Program) open() (*executable, error) {
+	info, err := os.Stat(p.Path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no program: it is no file", p.Path)
+	case info.Mode()&0o111 == 0:
+		return nil, fmt.Errorf("%s is no program: nobody may execute it", p.Path)
+	}
 	if p.Checksum == "" {
-		if _, err := os.Stat(p.Path); err != nil {
-			return nil, err
-		}
 		return &executable{path: p.Path}, nil
 	}
 	file, err := os.Open(p.Path)

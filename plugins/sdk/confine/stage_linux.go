@@ -30,9 +30,10 @@ func Main(args []string) int {
 	if err == nil {
 		err = limit(s.Rules)
 	}
-	if err == nil {
+	if err == nil { // what is wrong now has nothing to do with rules
 		err = syscall.Exec(s.path, s.args, os.Environ())
-		err = fmt.Errorf("execute %s: %w", s.path, err)
+		fmt.Fprintf(os.Stderr, "[ERROR] execute %s: %v\n", s.path, err)
+		return failed
 	}
 	fmt.Fprintf(os.Stderr, "[ERROR] confine: %v\n", err)
 	return failed
