@@ -15,14 +15,16 @@ import (
 // client handles a stanza of a session's client. It belongs to the session
 // from then on: From is the session's, Near and Seq say where it comes from.
 func (s *Service) client(ctx context.Context, x *session, p *packet.Packet) (packet.Verdict, error) {
-	if p.Name == "iq" && p.Type == "set" && isBind(p) {
-		return s.bindAgain(ctx, x, p)
-	}
 	t := act{s: s, ctx: ctx, flags: p.Flags, x: x}
 	a := x.account
 	a.mu.Lock()
 	seq := p.Seq
-	if !s.isNew(x, p) {
+	isNew := s.isNew(x, p)
+	if p.Flags&packet.Redelivered != 0 && !x.isManaged() && isBind(p) { // nobody could say that it was done
+		a.mu.Unlock()
+		return s.bound(ctx, x, p)
+	}
+	if !isNew {
 		a.mu.Unlock()
 		return packet.Claim, nil
 	}
@@ -45,19 +47,13 @@ func (s *Service) client(ctx context.Context, x *session, p *packet.Packet) (pac
 	return packet.Claim, s.handleClient(&t, x, p)
 }
 
-// isBind reports whether an IQ asks for a session.
+// isBind reports whether a stanza asks for a session.
 func isBind(p *packet.Packet) bool {
+	if p.Name != "iq" || p.Type != "set" {
+		return false
+	}
 	_, ok := xml.Find(p.Body, ns.Client, "bind", ns.Bind)
 	return ok
-}
-
-// bindAgain answers a connection that has a session and asks for one: it may
-// come again because nobody could say that it was done.
-func (s *Service) bindAgain(ctx context.Context, x *session, p *packet.Packet) (packet.Verdict, error) {
-	if p.Flags&packet.Redelivered == 0 {
-		return s.refuseBind(ctx, p, packet.Refuse("not-allowed", "the connection has a session"))
-	}
-	return s.bound(ctx, x, p)
 }
 
 func (s *Service) isReady() bool {
@@ -145,8 +141,12 @@ func (s *Service) clientIQ(t *act, p *packet.Packet) error {
 		}
 		disco.Clear(p)
 	}
+	own := packet.Bare(p.From)
+	if (p.To == "" || p.To == own || p.To == packet.Domain(own)) && isBind(p) {
+		return packet.Refuse("not-allowed", "the connection has a session")
+	}
 	if p.To == "" {
-		p.To = packet.Bare(p.From)
+		p.To = own
 	}
 	t.normal(p)
 	return nil

@@ -402,3 +402,34 @@ func TestRequestsThatComeTogether(t *testing.T) {
 		expect(t, "elsewhere", w.elsewhere(), "message ann@localhost/phone>bob@elsewhere", "message ann@localhost/phone>bob@elsewhere")
 	})
 }
+
+// A client that has a session and asks for another is refused, which counts like
+// anything else; what it sends to others goes there, whatever is in it.
+func TestBindingTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const bind = "<bind xmlns='" + ns.Bind + "'><resource>desk</resource></bind>"
+		w := newWorld(t, `{}`, "ann@localhost")
+		ann := w.manage("ann@localhost/phone", true)
+		for _, to := range []string{"", " to='ann@localhost'", " to='localhost'"} {
+			ann.say("<iq type='set' id='b'%s>%s</iq>", to, bind)
+			got := ann.take()
+			for _, p := range got {
+				ann.handle(&p)
+			}
+			if len(got) == 0 || got[0].Type != "error" || !strings.Contains(string(got[0].Body), "<not-allowed ") {
+				t.Errorf("to %q: %v", to, got)
+			}
+		}
+		ann.say("<iq type='set' id='b' to='carl@elsewhere/x'>%s</iq>", bind)
+		if got := w.elsewhere(); len(got) != 1 || !strings.HasPrefix(got[0], "iq:set ann@localhost/phone>carl@elsewhere/x") {
+			t.Errorf("elsewhere comes %q", got)
+		}
+		ann.request()
+		ann.read()
+		ann.ack()
+		ann.read()
+		if len(ann.unacked) > 0 || len(ann.ends) > 0 {
+			t.Errorf("not counted are %q, the stream ends %q", ann.unacked, ann.ends)
+		}
+	})
+}

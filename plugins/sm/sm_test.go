@@ -75,7 +75,7 @@ func TestBind(t *testing.T) {
 			c.send(bind, "<resource>phone</resource>")
 			expect(t, "bound", c.got(), "iq:result >ann@localhost/phone <bind><jid>ann@localhost/phone</jid></bind>")
 			c.send(bind, "<resource>other</resource>")
-			expect(t, "again", c.got(), "iq:error >ann@localhost/phone not-allowed")
+			expect(t, "again", c.got(), "iq:error ann@localhost>ann@localhost/phone not-allowed")
 		})
 	})
 	t.Run("the server's choice", func(t *testing.T) {
