@@ -125,6 +125,9 @@ func (w *world) handler(n int, tr *trace) handle {
 			if strings.Count(p.ID, ".") < 2 {
 				to := w.hosts[choose(len(w.hosts), "to", n, p.ID, i)]
 				q := packet.Packet{Kind: packet.Normal, Name: "message", From: p.From, To: "x@" + to, ID: fmt.Sprintf("%s.%d%d", p.ID, n, i)}
+				if choose(4, "section", n, p.ID, i) == 0 { // for one section alone, which may not be there
+					q.Section = "s" + strconv.Itoa(choose(len(w.sections), "which", n, p.ID, i))
+				}
 				if err := env.Deliver(ctx, &q); err != nil {
 					return packet.Pass, err
 				}
