@@ -20,6 +20,8 @@ def verdict(number, p):
     answer = p.get("from")
     if p.get("kind") == "xdb":
         say(id=number, verdict="claim", answer={"name": p["name"], "type": "result", "body": "<item key='%s'/>" % p.get("ns", "")})
+    elif p.get("type") == "error":  # of what it has sent
+        say(id=number, verdict="claim")
     elif word == "reject":
         say(id=number, verdict="reject", condition="not-allowed", text="no")
     elif word == "change":
