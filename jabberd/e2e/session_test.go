@@ -52,7 +52,7 @@ func TestSessionsAndRemoval(t *testing.T) {
 		}
 		r.await("a line about the kick", func() bool {
 			log, err := os.ReadFile(filepath.Join(r.data, "log", "jabberd.log"))
-			return err == nil && strings.Contains(string(log), "ended sessions of "+third.Local().String()) && strings.Contains(string(log), "condition=reset")
+			return err == nil && strings.Contains(string(log), "ended sessions of "+third.Local().String()) && strings.Contains(string(log), `by="command line" condition=reset`)
 		})
 		if out, err := r.jabberd("session", "kick", third.Local().String()); err == nil || !strings.Contains(out, "has no session") {
 			t.Errorf("kicked again: %v, %s", err, out)

@@ -36,7 +36,7 @@ func (s *Service) administer(ctx context.Context, p *packet.Packet, el *xml.Elem
 		}
 		n := s.finishAll(of, el.Attr("but"), why)
 		if n > 0 {
-			s.env.Log().Info("ended sessions of "+of, "host", packet.Domain(of), "by", p.From, "condition", why.condition, "count", n)
+			s.env.Log().Info("ended sessions of "+of, "host", packet.Domain(of), "by", whoAsks(p), "condition", why.condition, "count", n)
 		}
 		return s.result(ctx, p, sessions.AppendEnded(nil, n))
 	case name == "befriend" && packet.Resource(of) == "":
@@ -231,4 +231,13 @@ func (c *contact) appendFarewell(list []packet.Packet, jid string) []packet.Pack
 		add("unsubscribed")
 	}
 	return list
+}
+
+// whoAsks names who sent a command, for the log: the commands of jabberd, or a module of
+// a host, which logs itself for whom it asks.
+func whoAsks(p *packet.Packet) string {
+	if packet.Domain(p.From) == packet.ServerHost {
+		return "command line"
+	}
+	return packet.Bare(p.From)
 }
