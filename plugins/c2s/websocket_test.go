@@ -262,7 +262,7 @@ func (c *rawWebSocket) unmasked() {
 // A client that answers pings stays, one that does not is cut off.
 func TestWebSocketPings(t *testing.T) {
 	t.Parallel()
-	p := webPlan(strings.Replace(overWebSocket, `"origins"`, `"ping":"300ms","origins"`, 1))
+	p := webPlan(strings.Replace(overWebSocket, `"origins"`, `"ping":"1500ms","origins"`, 1))
 	sdktest.Both(t, p, func(t *testing.T, h *sdktest.Harness) {
 		address := served(h)
 		withAccount(t, h)
