@@ -21,6 +21,7 @@ import (
 
 type overtakenArgs struct {
 	By string `json:"by"`
+	At string `json:"at"` // resume, or when a session is bound
 }
 
 // overtaken changes an account when a client of its has proved what it had to, and asks
@@ -31,7 +32,7 @@ var overtaken = module.Define("overtaken", "", module.On(packet.Normal, packet.S
 	return packet.HandlerFunc(func(_ context.Context, p *packet.Packet) (packet.Verdict, error) {
 		owner := packet.Bare(p.From)
 		switch {
-		case p.Kind != packet.Session || p.Name != "bind" && p.Name != "resume" && !(p.Name == "iq" && p.Far.IsZero()):
+		case p.Kind != packet.Session || (p.Name == "resume") != (a.At == "resume") || p.Name != "bind" && p.Name != "resume" && !(p.Name == "iq" && p.Far.IsZero()):
 			return packet.Pass, nil
 		case a.By == "a new password":
 			return packet.Pass, account.SetPassword(ctx, store, owner, "other", nil)
@@ -86,4 +87,24 @@ func TestALoginIsOvertaken(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Nor does it go on with the session that there was.
+func TestAResumptionIsOvertaken(t *testing.T) {
+	plan := whole("{" + directTLS + "}")
+	plan.Modules = []module.Module{c2s.Module, overtaken, sm.Module, memory.Module}
+	plan.Sections[1] = sdktest.Service("users", sdktest.Host(domain), sdktest.Block("overtaken", `{"by":"a new password","at":"resume"}`), sdktest.Block("sm", "{}"))
+	sdktest.Both(t, plan, func(t *testing.T, h *sdktest.Harness) {
+		address := listening(h)
+		withAccount(t, h)
+		s, _, err := quick(t, address, session.Account{Password: "secret"})
+		if err != nil || s.Token().Secret == "" || !s.Resumable() {
+			t.Fatalf("token %+v, %v", s.Token(), err)
+		}
+		s.Drop()
+		if err := s.Resume(t.Context(), dialTLS(t, address)); err == nil || !strings.Contains(err.Error(), "reset: Password changed") {
+			t.Errorf("resumed: %v", err)
+		}
+		h.Logged(entry.SessionClosed)
+	})
 }
