@@ -26,7 +26,7 @@ type backlog struct {
 	program string
 	window  int
 	waiting chan sent
-	left    atomic.Int64 // when something left waiting last, in ns of the wall
+	moved   atomic.Int64 // when something left waiting last, or came when it was empty, in ns of the wall
 
 	mu      sync.Mutex
 	number  uint64
@@ -53,7 +53,7 @@ func (b *backlog) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case s := <-b.waiting:
-			b.left.Store(time.Now().UnixNano())
+			b.moved.Store(time.Now().UnixNano())
 			if err := source.Deliver(ctx, &s.p, b.tag(s)); err != nil {
 				if ctx.Err() != nil {
 					return nil
@@ -99,6 +99,9 @@ func (b *backlog) put(s sent, late func() time.Duration, ended <-chan struct{}) 
 		b.refuse(s, err)
 		return
 	}
+	if len(b.waiting) == 0 {
+		b.moved.Store(time.Now().UnixNano())
+	}
 	select {
 	case b.waiting <- s:
 		return
@@ -118,8 +121,8 @@ func (b *backlog) put(s sent, late func() time.Duration, ended <-chan struct{}) 
 	b.refuse(s, errFull)
 }
 
-// stuck returns for how long nothing has left the backlog.
-func (b *backlog) stuck() time.Duration { return time.Duration(time.Now().UnixNano() - b.left.Load()) }
+// stuck returns for how long nothing has left the backlog that might have.
+func (b *backlog) stuck() time.Duration { return time.Duration(time.Now().UnixNano() - b.moved.Load()) }
 
 // prepare fills in what a packet of the program lacks and checks the rest.
 func (b *backlog) prepare(p *packet.Packet) *packet.Reject {

@@ -42,6 +42,34 @@ func TestASlowTreeCostsNoPacket(t *testing.T) {
 	}
 }
 
+// That nothing was there to leave is not taken for a tree that takes nothing: what
+// a program sends after a pause waits like all else.
+func TestAPauseCostsNoPacket(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	held := module.Module{Name: "held", Kinds: module.On(packet.Normal), New: func(module.Env, []byte) (packet.Handler, error) {
+		return packet.HandlerFunc(func(context.Context, *packet.Packet) (packet.Verdict, error) {
+			<-release
+			return packet.Pass, nil
+		}), nil
+	}}
+	p := plan(t, bot(t, "window", 1, "backlog", 1))
+	p.Modules = append(p.Modules, held)
+	p.Sections[1] = sdktest.Section("held", packet.Normal, sdktest.Host("example.org"), sdktest.Block("held", `{}`), sdktest.Sink())
+	h := sdktest.New(t, p, false)
+	sent := h.Send(message("pause"))
+	h.Logged("has sent all")
+	close(release)
+	for n := range 4 {
+		if p := h.Next(); string(p.Body) != fmt.Sprintf("<n>%d</n>", n) {
+			t.Fatalf("got %s, want %d", p.Body, n)
+		}
+	}
+	if o := <-sent; o.Result != packet.Claimed {
+		t.Errorf("ended %+v", o)
+	}
+}
+
 // Two programs that send to each other without reading would wait for each other
 // until the time of the packets is up.
 func TestProgramsThatFloodEachOther(t *testing.T) {

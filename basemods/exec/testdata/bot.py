@@ -62,8 +62,20 @@ def verdict(number, p):
             {"name": "message", "from": "else.example.net", "to": "ann@example.org", "tag": "forged"},
             {"name": "me ss", "to": "ann@example.org", "tag": "broken"}])
         say(id=number, verdict="claim")
+    elif word == "pause":
+        for n in range(4):
+            if n == 2:
+                time.sleep(1.2)
+            say(deliver=[{"name": "message", "to": "ann@example.org", "body": "<n>%d</n>" % n}])
+        time.sleep(0.2)
+        log("info: has sent all")
+        say(id=number, verdict="claim")
+    elif word == "claim and flood":
+        say(id=number, verdict="claim")
+        for n in range(5000):
+            say(deliver=[{"name": "message", "to": "ann@example.org", "body": "<n>%d</n>" % n}])
     elif word.startswith("flood"):
-        for n in range(int(word[len("flood"):] or 5000)):
+        for n in range(int(word[len("flood"):])):
             say(deliver=[{"name": "message", "to": "ann@example.org", "body": "<n>%d</n>" % n}])
         say(id=number, verdict="claim")
     else:
