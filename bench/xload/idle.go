@@ -35,7 +35,7 @@ func idle(l *load) *Result {
 	}
 	each(l.warm, l.workers, l.rate, open)
 	time.Sleep(l.hold) // what the start and the first logins have left is not theirs
-	memory := proc.MemoryOf(l.pids...)
+	memory := l.memoryAtRest()
 	from := l.read()
 	each(l.Users, l.workers, l.rate, func(i int) { open(l.warm + i) })
 	to := l.read()
@@ -44,7 +44,7 @@ func idle(l *load) *Result {
 	quiet := l.read()
 	time.Sleep(l.hold - l.hold/5)
 	still := l.read()
-	held := proc.MemoryOf(l.pids...)
+	held := l.memoryAtRest()
 	n := float64(max(int64(l.Users)-failed.n.Load(), 1))
 	r := &Result{Figures: map[string]float64{
 		"sessions":                     n,
@@ -68,6 +68,22 @@ func idle(l *load) *Result {
 		}
 	})
 	return found
+}
+
+// memoryAtRest is the server's memory when it falls no more: by less than a
+// fiftieth in half the time to hold. On a busy machine a server may give back
+// late what its start has left, which would then be taken from its sessions.
+func (l *load) memoryAtRest() proc.Memory {
+	last := proc.MemoryOf(l.pids...)
+	for range 12 {
+		time.Sleep(l.hold / 2)
+		now := proc.MemoryOf(l.pids...)
+		if now.PSS >= last.PSS-last.PSS/50 {
+			return now
+		}
+		last = now
+	}
+	return last
 }
 
 // available logs a user in as clients do: the roster, if there should be
