@@ -61,6 +61,9 @@ func TestDeathOfEachProcess(t *testing.T) {
 			p.run()
 			t.Logf("figure: conf/%s.hcl, kill -9 of %s, %d pairs, %d messages: %d lost, %d repeated, %d out of order, %d connections resumed, the last after %v",
 				c.file, c.victim, pairs, pairs*messages, p.lost(), p.repeated.Load(), p.disordered.Load(), p.resumed.Load(), time.Duration(p.longest.Load()).Round(time.Millisecond))
+			if p.longest.Load() > int64(20*time.Second) {
+				t.Logf("what clients were told meanwhile:\n%s\nwhat the server says:\n%s", p.complaints(), r.said())
+			}
 			if p.lost() != 0 || p.repeated.Load() != 0 || p.disordered.Load() != 0 {
 				t.Errorf("messages were lost, repeated or out of order:\n%s", p.complaints())
 			}
