@@ -77,6 +77,7 @@ const (
 	Bounced                       // an answer that the tree made; it is never answered in turn
 	FromLog                       // it is a log entry or caused by one: what handlers log about it goes to stderr only
 	WantsAck                      // session, towards the connection: the client is asked behind it what it has (XEP-0198)
+	Recheck                       // session, towards the connection: the account may have changed since the client has proved that it is its own
 )
 
 // A Token names one end of a session: a connection or a session. Each end

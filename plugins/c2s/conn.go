@@ -299,12 +299,14 @@ func (c *conn) up(t *xml.Token) error {
 	}
 	c.mu.Lock()
 	p := packet.Packet{Kind: packet.Session, Host: c.domain, From: c.address, Near: c.token, Far: c.far}
+	tried := c.tried
 	c.mu.Unlock()
 	p.Name, p.Type, p.Lang, p.NS = t.Name, t.Type, t.Lang, t.NS
 	if p.NS == ns.Client {
 		p.NS = ""
 	}
 	p.ID, p.Attrs, p.Body = string(t.ID), string(t.Rest), bytes.Clone(t.Body)
+	tried.date(&p)
 	if len(t.From) > 0 {
 		from, err := c.s.addresses.ParseBytes(t.From)
 		if err != nil || from.String() != p.From && from.String() != packet.Bare(p.From) {
@@ -342,7 +344,7 @@ func (c *conn) down(ctx context.Context, p *packet.Packet) error {
 		return c.refused(ctx, p)
 	}
 	c.mu.Lock()
-	if tried := c.tried; tried != nil && !p.Near.IsZero() && p.Flags&packet.Bounced == 0 {
+	if tried := c.tried; tried != nil && p.Flags&packet.Recheck != 0 {
 		c.mu.Unlock()
 		if err := c.recheck(ctx, tried, p); err != nil {
 			return err

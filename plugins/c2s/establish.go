@@ -116,6 +116,7 @@ func (c *conn) inquire(ctx context.Context, p packet.Packet) (packet.Packet, err
 	c.mu.Lock()
 	c.answers = answers
 	p.Kind, p.Host, p.From, p.Near, p.Far = packet.Session, c.domain, c.address, c.token, c.far
+	c.tried.date(&p)
 	c.mu.Unlock()
 	if err := c.send(&p); err != nil && !errors.Is(err, module.ErrPassed) {
 		return packet.Packet{}, err

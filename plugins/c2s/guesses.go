@@ -51,9 +51,10 @@ const (
 type attempt struct {
 	g       *guesses
 	address string
-	account string // that was tried last
-	since   string // of the credentials that were proved, see still.go
-	invited string // the token of an invitation that was shown (XEP-0445)
+	account string    // that was tried last
+	since   string    // of the credentials that were proved, see still.go
+	proved  time.Time // no later than they were read
+	invited string    // the token of an invitation that was shown (XEP-0445)
 }
 
 var errGuessing = errors.New("somebody guesses")

@@ -12,7 +12,9 @@ import (
 	"github.com/jabberii/server/plugins/c2s"
 	"github.com/jabberii/server/plugins/sdk/account"
 	"github.com/jabberii/server/plugins/sdk/entry"
+	"github.com/jabberii/server/plugins/sdk/request"
 	"github.com/jabberii/server/plugins/sdk/sdktest"
+	managed "github.com/jabberii/server/plugins/sdk/sessions"
 	"github.com/jabberii/server/plugins/sdk/xdb"
 	"github.com/jabberii/server/plugins/sm"
 	"github.com/jabberii/server/plugins/xmpp/session"
@@ -28,24 +30,37 @@ type overtakenArgs struct {
 // for its session: all sessions are ended that there are, and then there is that one.
 var overtaken = module.Define("overtaken", "", module.On(packet.Normal, packet.Session), func(env module.Env, a overtakenArgs) (packet.Handler, error) {
 	store := xdb.New(env, env.Section())
-	ctx := context.Background()
-	return packet.HandlerFunc(func(_ context.Context, p *packet.Packet) (packet.Verdict, error) {
-		owner := packet.Bare(p.From)
+	asker := request.NewAsker(env)
+	return packet.HandlerFunc(func(ctx context.Context, p *packet.Packet) (packet.Verdict, error) {
 		switch {
+		case p.Kind == packet.Normal && asker.Take(p):
+			return packet.Claim, nil
 		case p.Kind != packet.Session || (p.Name == "resume") != (a.At == "resume") || p.Name != "bind" && p.Name != "resume" && !(p.Name == "iq" && p.Far.IsZero()):
 			return packet.Pass, nil
-		case a.By == "a new password":
-			return packet.Pass, account.SetPassword(ctx, store, owner, "other", nil)
-		case a.By == "an end":
-			return packet.Pass, account.Disable(ctx, store, owner)
-		case a.By == "removal":
-			return packet.Pass, account.Remove(ctx, store, owner, nil)
-		case a.By == "another of its name":
-			return packet.Pass, errors.Join(account.Remove(ctx, store, owner, nil), account.Add(ctx, store, owner, "other"))
 		}
-		return packet.Pass, nil
+		return packet.Pass, a.change(context.Background(), store, asker, packet.Bare(p.From))
 	}), nil
 })
+
+func (a overtakenArgs) change(ctx context.Context, store *xdb.Store, asker *request.Asker, owner string) error {
+	remove := func() error {
+		return account.Remove(ctx, store, owner, func(ctx context.Context) error {
+			_, err := managed.Forget(ctx, asker, owner, nil)
+			return err
+		})
+	}
+	switch a.By {
+	case "a new password":
+		return errors.Join(account.SetPassword(ctx, store, owner, "other", nil), managed.Renew(ctx, asker, owner, ""))
+	case "an end":
+		return errors.Join(account.Disable(ctx, store, owner), managed.Disabled(ctx, asker, owner))
+	case "removal":
+		return remove()
+	case "another of its name":
+		return errors.Join(remove(), account.Add(ctx, store, owner, "other"))
+	}
+	return nil
+}
 
 // What was proved before an account has changed gives no session after it, however the
 // session is asked for.
@@ -102,7 +117,7 @@ func TestAResumptionIsOvertaken(t *testing.T) {
 			t.Fatalf("token %+v, %v", s.Token(), err)
 		}
 		s.Drop()
-		if err := s.Resume(t.Context(), dialTLS(t, address)); err == nil || !strings.Contains(err.Error(), "reset: Password changed") {
+		if err := s.Resume(t.Context(), dialTLS(t, address)); err == nil || !strings.Contains(err.Error(), "not resumed") {
 			t.Errorf("resumed: %v", err)
 		}
 		h.Logged(entry.SessionClosed)

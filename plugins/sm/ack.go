@@ -101,7 +101,7 @@ func (s *Service) resumeTime(wish string) time.Duration {
 // locked.
 func (s *Service) greet(x *session) {
 	m := x.managed
-	p := &packet.Packet{To: x.jid, NS: ns.StreamManagement}
+	p := &packet.Packet{Flags: x.doubt(), To: x.jid, NS: ns.StreamManagement}
 	switch m.kind {
 	case isEnabled:
 		p.Name, p.Attrs = "enabled", string(s.appendEnabled(nil, x))

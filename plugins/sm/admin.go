@@ -98,6 +98,9 @@ func (x *session) describe(now moment) sessions.Session {
 
 // finishAll ends the session with a full JID, or all of an account but one.
 func (s *Service) finishAll(of, but string, why ending) int {
+	if packet.Resource(of) == "" {
+		s.changes.note(of, time.Now()) // before it looks for sessions, so that those that come see it
+	}
 	a := s.accounts.lock(packet.Bare(of))
 	if a == nil {
 		return 0

@@ -58,7 +58,7 @@ func (s *Service) bound(ctx context.Context, x *session, p *packet.Packet) (pack
 	body = xml.AppendElement(body, "jid", "", x.jid)
 	body = xml.AppendEnd(body, "bind")
 	return packet.Claim, s.env.Deliver(ctx, &packet.Packet{
-		Kind: packet.Session, Flags: packet.Down, Host: p.Near.Host, Section: p.Near.Section, Near: x.token, Far: p.Near, Seq: seqBound,
+		Kind: packet.Session, Flags: packet.Down | x.doubt(), Host: p.Near.Host, Section: p.Near.Section, Near: x.token, Far: p.Near, Seq: seqBound,
 		To: x.jid, Name: "iq", Type: "result", ID: p.ID, Body: body,
 	})
 }
@@ -105,6 +105,7 @@ func (s *Service) open(full jid.JID, p *packet.Packet, b *bind2) (x *session, ol
 	}
 	s.sessions.connect(x, packet.Token{}, x.conn)
 	a.sessions = append(a.sessions, x)
+	x.recheck = s.changes.overtake(a.jid, p)
 	b.begin(s, x)
 	s.journalState(x)
 	return x, old, nil

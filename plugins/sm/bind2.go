@@ -112,7 +112,7 @@ func (s *Service) boundInline(ctx context.Context, x *session, p *packet.Packet)
 		return packet.Claim, nil
 	}
 	return packet.Claim, s.env.Deliver(ctx, &packet.Packet{
-		Kind: packet.Session, Flags: packet.Down, Host: p.Near.Host, Section: p.Near.Section, Near: x.token, Far: p.Near, Seq: seqBound,
+		Kind: packet.Session, Flags: packet.Down | x.doubt(), Host: p.Near.Host, Section: p.Near.Section, Near: x.token, Far: p.Near, Seq: seqBound,
 		To: x.jid, Name: "bound", NS: ns.Bind2,
 	})
 }

@@ -266,7 +266,7 @@ func (s *Service) next(x *session, p *packet.Packet) bool {
 		}
 		return false
 	}
-	p.Kind, p.Flags = packet.Session, p.Flags&packet.WantsAck|packet.Down
+	p.Kind, p.Flags = packet.Session, p.Flags&(packet.WantsAck|packet.Recheck)|packet.Down
 	p.Host, p.Section, p.Near, p.Far = x.conn.Host, x.conn.Section, x.token, x.conn
 	return true
 }

@@ -264,6 +264,7 @@ func (r *replay) finish() {
 			if x.conn.IsZero() {
 				s.clock.wake(x, m.end())
 			} else {
+				x.recheck = true
 				s.greet(x)
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"strconv"
-	"sync"
 
 	"github.com/jabberii/server/jabberd/packet"
 )
@@ -22,8 +21,8 @@ func (s *Service) resume(ctx context.Context, x *session, p *packet.Packet) (pac
 	}
 	if x = s.resumed(name, packet.Bare(p.From)); x == nil {
 		attrs := ""
-		if received, ok := s.expired.find(name, packet.Bare(p.From)); ok {
-			attrs = " h='" + count(received) + "'"
+		if e, ok := s.expired.find(name); ok && e.jid == packet.Bare(p.From) {
+			attrs = " h='" + count(e.received) + "'"
 		}
 		return s.failed(ctx, p, "item-not-found", attrs)
 	}
@@ -67,6 +66,7 @@ func (s *Service) connect(x *session, p *packet.Packet) {
 	m.asked, m.late, m.after, m.lost, m.owes, m.refused, m.excess = 0, 0, 0, 0, false, 0, 0
 	m.kind, m.helloH = isResumed, m.received
 	x.inactive = false // XEP-0352 section 6
+	x.recheck = false  // a change would have ended it
 	s.greet(x)
 	s.journalState(x)
 }
@@ -112,42 +112,9 @@ func (s *Service) resumed(name, jid string) *session {
 	return x
 }
 
-// maxExpired is how many sessions are remembered that have ended.
-const maxExpired = 4096
-
-// Expiries remember how many stanzas sessions had received that have ended, so
-// that a client which comes too late to resume knows which to send again.
-type expiries struct {
-	mu     sync.Mutex
-	byName map[string]expiry
-	names  []string // a ring
-	next   int
-}
-
+// An expiry says how many stanzas a session had received that has ended, so that a
+// client which comes too late to resume it knows which to send again.
 type expiry struct {
 	jid      string
 	received uint64
-}
-
-func (e *expiries) add(name, jid string, received uint64) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.byName == nil {
-		e.byName = map[string]expiry{}
-	}
-	if len(e.names) < maxExpired {
-		e.names = append(e.names, name)
-	} else {
-		delete(e.byName, e.names[e.next])
-		e.names[e.next] = name
-		e.next = (e.next + 1) % maxExpired
-	}
-	e.byName[name] = expiry{jid, received}
-}
-
-func (e *expiries) find(name, jid string) (received uint64, ok bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	x, ok := e.byName[name]
-	return x.received, ok && x.jid == jid
 }

@@ -37,6 +37,7 @@ type session struct {
 	blocking   bool                // it has asked for the block list, and is told of changes
 
 	managed *managed // stream management, nil while it is not enabled
+	recheck bool     // its client has proved something that may count no more
 	strange moment   // when a stanza of somebody else last went to it directly
 	due     moment   // when the clock looks at it; 0 is never
 
@@ -225,7 +226,7 @@ func (s *Service) end(x *session) (conn packet.Token) {
 	s.sessions.leave(x)
 	x.conn = packet.Token{}
 	if m := x.managed; m != nil {
-		s.expired.add(m.name(x.token), a.jid, m.received)
+		s.expired.add(m.name(x.token), expiry{a.jid, m.received})
 	}
 	a.signal()
 	s.dying.add(x)

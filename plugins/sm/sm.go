@@ -97,11 +97,12 @@ type Service struct {
 	accounts accounts
 	sessions table
 	clock    wheel
-	doubted  atomic.Int64 // the moment when all connections were asked
-	expired  expiries
-	rooms    sync.Pool // of *queueRoom
-	parcels  sync.Pool // of *packet.Packet, on their way to connections
-	keys     xdb.Clock // of offline messages
+	doubted  atomic.Int64   // the moment when all connections were asked
+	expired  recent[expiry] // sessions, by the name that resumes them
+	changes  changes        // of accounts
+	rooms    sync.Pool      // of *queueRoom
+	parcels  sync.Pool      // of *packet.Packet, on their way to connections
+	keys     xdb.Clock      // of offline messages
 	dying    graves
 
 	departures   departures // of accounts
@@ -171,6 +172,7 @@ func (s *Service) Start(ctx context.Context) error {
 	if folder == "" {
 		folder = "sm/" + url.PathEscape(s.env.Section())
 	}
+	s.changes.begin(time.Now())
 	s.replay = newReplay(s)
 	s.repeats.on.Store(true)
 	j, done, err := journal.Open(ctx, s.env.Path(folder), journal.Options{Sync: a.Durability == "disk"}, s.replay.record)

@@ -22,6 +22,12 @@ import (
 // NS is the namespace of what is asked.
 const NS = "urn:jabberd:sessions"
 
+// Proved is the attribute by which a connection that asks for a session tells when its
+// client has proved whose it is, in milliseconds since 1970. If the session manager has
+// ended the account's sessions since, or does not know, it gives the session with
+// packet.Recheck.
+const Proved = "proved"
+
 // MaxPage is how many sessions one answer has at most.
 const MaxPage = 500
 
