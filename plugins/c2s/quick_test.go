@@ -2,6 +2,7 @@ package c2s_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -43,13 +44,15 @@ const directTLS = `"listen":[],"tls":{"listen":["127.0.0.1:0"]}`
 
 const installation = "d4565fa7-4d72-4749-b3d3-740edbf87770"
 
-// A trips counts the round trips of a client in TLS: how often it waits for an answer
-// to what it has written.
+// A trips counts the round trips of a client in TLS until it is logged in: how often it
+// waits for an answer to what it has written.
 type trips struct {
 	*tls.Conn
 	mu      sync.Mutex
 	written bool
 	n       int
+	read    []byte // until it is logged in
+	in      bool
 }
 
 func (c *trips) Write(b []byte) (int, error) {
@@ -61,12 +64,19 @@ func (c *trips) Write(b []byte) (int, error) {
 
 func (c *trips) Read(b []byte) (int, error) {
 	c.mu.Lock()
-	if c.written {
+	if c.written && !c.in {
 		c.n++
 	}
 	c.written = false
 	c.mu.Unlock()
-	return c.Conn.Read(b)
+	n, err := c.Conn.Read(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.in {
+		c.read = append(c.read, b[:n]...)
+		c.in = bytes.Contains(c.read, []byte("</success>"))
+	}
+	return n, err
 }
 
 func (c *trips) count() int {
