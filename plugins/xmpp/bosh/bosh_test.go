@@ -282,8 +282,9 @@ func TestABrokenConnection(t *testing.T) {
 		}
 	}()
 	s.expect("a jabber:client de ")
-	broken.Transport.(*http.Transport).CloseIdleConnections()
+	broken.CloseIdleConnections()
 	s.CloseClientConnections()
+	http.DefaultClient.CloseIdleConnections() // the one that has begun the session is closed, too
 	<-gone
 	if got := c.post(1001, "", "<a/>"); got != empty && !strings.Contains(got, "<b/>") {
 		t.Fatalf("answered %s", got)
