@@ -141,6 +141,33 @@ func TestKeysOfEachKind(t *testing.T) {
 	}
 }
 
+// TestHandlersThatAreStuck has two handlers stuck, one behind the other: what waits behind
+// both is handled all the same, though nothing else comes.
+func TestHandlersThatAreStuck(t *testing.T) {
+	both(t, func(t *testing.T, at func(string) string) {
+		got, hold := make(chan packet.Packet, 3), make(chan struct{})
+		defer close(hold)
+		r := newRig(t, map[string]handle{"source": claim, "x": func(_ context.Context, _ module.Env, p *packet.Packet) (packet.Verdict, error) {
+			if p.ID != "3" {
+				<-hold
+			}
+			got <- *p
+			return packet.Claim, nil
+		}})
+		r.section(normal("x"), []string{"x"}, at("x")).section(normal("s"), []string{"source"}, "source").start()
+		s := r.env("source").Source(module.SourceConfig{Window: 8})
+		for _, id := range []string{"1", "2", "3"} {
+			if err := s.Deliver(context.Background(), &packet.Packet{Host: "x", ID: id, From: id + "@h", To: "u@x", Name: "message"}, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Flush()
+		if p := receive(t, got); p.ID != "3" {
+			t.Errorf("%s did not wait", p.ID)
+		}
+	})
+}
+
 // TestUnclaimedEndsByKind has nobody for packets that are no stanzas.
 func TestUnclaimedEndsByKind(t *testing.T) {
 	back, done := make(chan packet.Packet, 1), make(chan packet.Outcome, 1)

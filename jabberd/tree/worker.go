@@ -226,13 +226,16 @@ func (p *workers) submit(d *delivery) {
 	} else {
 		p.last.next = d
 	}
+	several := d.next != nil
 	for d.next != nil {
 		d = d.next
 	}
 	p.last = d
 	if p.active < p.limit {
 		p.start()
-		return
+		if !several { // who is started takes it; of several he may be stuck in the first
+			return
+		}
 	}
 	if !p.watching {
 		p.watching = true
