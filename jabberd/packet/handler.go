@@ -52,8 +52,8 @@ func (v Verdict) String() string {
 // the client gets the error, and both sides count the stanza (XEP-0198). Only an
 // error that is no Reject, and the conditions internal-server-error,
 // service-unavailable, remote-server-timeout and resource-constraint, end the
-// session. It is not to be claimed by anybody but the session: which could not
-// count it. Who drops stanzas does that in kind Normal.
+// session. Only the session may claim it, since it could not count what others
+// claim. Who drops stanzas does that in kind Normal.
 //
 // Handle is called from many goroutines, but packets of one order key come one
 // at a time and in order. The key is, for Session, the connection and the

@@ -9,8 +9,8 @@ import (
 	"github.com/jabberii/server/plugins/sdk/sessions"
 )
 
-// changes remember when the sessions of accounts were ended because of a change: another
-// password, disabling, removal. Who has proved something before, and had no session
+// changes remember when all sessions of an account were ended, as they are because of a
+// change: another password, disabling, removal. Who has proved something before, and had no session
 // then, may have proved what counts no more.
 type changes struct {
 	mu      sync.Mutex

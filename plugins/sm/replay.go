@@ -244,7 +244,7 @@ func (r *replay) finish() {
 	for _, x := range list {
 		a := s.accounts.hold(packet.Bare(x.jid))
 		x.account = a
-		x.heard = s.clock.now()
+		x.heard, x.recheck = s.clock.now(), true // whom others have doubted is not known
 		if r.ending[x.token] || a.bound(x.resource) != nil || !s.sessions.enterAgain(x) {
 			r.ending[x.token] = true
 			x.ended, x.conn = true, packet.Token{}
@@ -264,7 +264,6 @@ func (r *replay) finish() {
 			if x.conn.IsZero() {
 				s.clock.wake(x, m.end())
 			} else {
-				x.recheck = true
 				s.greet(x)
 			}
 		}

@@ -389,6 +389,9 @@ func TestDeathWhileBinding(t *testing.T) {
 			w.dieIn = 0
 			w.kill()
 			expect(t, "bound", c.got(), "iq:result >ann@localhost/phone <bind><jid>ann@localhost/phone</jid></bind>")
+			if !c.recheck {
+				t.Error("who is bound by a process that knows nothing of changes before is not doubted")
+			}
 			c.send(`<enable xmlns='%s' resume='true'/>`, ns.StreamManagement)
 			if got := c.got(); len(got) != 1 {
 				t.Errorf("enabled: %q", got)

@@ -437,6 +437,7 @@ func (l *loop) Answer(ctx context.Context, _, answer *packet.Packet) error {
 
 // A conn is a connection as c2s has it.
 type conn struct {
+	recheck   bool // the session came with packet.Recheck
 	w         *world
 	token     packet.Token
 	far       packet.Token
@@ -473,6 +474,7 @@ func (w *world) conn(token packet.Token) *conn {
 func (c *conn) down(p *packet.Packet) bool {
 	c.w.mu.Lock()
 	defer c.w.mu.Unlock()
+	c.recheck = c.recheck || p.Flags&packet.Recheck != 0
 	if c.lost {
 		return false
 	}
